@@ -1,8 +1,10 @@
-//! Sessions between Weft and other WebTransport libraries in Rust: real sockets on loopback, real TLS, both ways.
+//! Sessions between Weft and other WebTransport libraries in Rust, in both roles: real sockets on loopback,
+//! real TLS.
 //!
-//! `peer.rs` says what a library has to be able to do, `wtransport.rs` and `web_transport_quinn.rs` let two of them do it,
-//! `pair.rs` connects one with ours in either role, and `scenarios.rs` is what happens then, the same for all. Every
-//! wait is bounded. `lab` is another matter: two QUIC libraries on the simulated links of our laboratory of congestion control.
+//! `peer.rs` is the interface that a library needs, and `wtransport.rs` and `web_transport_quinn.rs`
+//! implement it for two libraries. `pair.rs` connects one with ours in either role, and `scenarios.rs` has
+//! what happens then, the same for all. Every wait is bounded. `lab` is separate: two QUIC libraries on the
+//! simulated links of our laboratory of congestion control.
 #![forbid(unsafe_code)]
 
 pub mod lab;

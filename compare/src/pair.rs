@@ -13,7 +13,7 @@ use crate::{
     wait::within,
 };
 
-/// Who connects.
+/// Which side connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Our client, to their server.
@@ -28,11 +28,11 @@ pub struct Pair<P: Peer> {
     pub ours: WebTransport,
     /// The other end.
     pub theirs: P::Session,
-    /// What has to live as long as the session: a server.
+    /// Something that must live as long as the session: a server.
     _server: Box<dyn Any + Send>,
 }
 
-/// Protocols that clients offer.
+/// The protocols that clients offer.
 pub const OFFER: [&str; 2] = ["alpha", PROTOCOL];
 
 fn identity() -> Identity {
@@ -44,7 +44,7 @@ fn our_server() -> Server {
     server.build().expect("a server")
 }
 
-/// Answers as the listeners of the peers do.
+/// Responds as the peers' listeners do.
 async fn answer(request: Request) -> Option<WebTransport> {
     match request.path() {
         SESSION => {
@@ -59,13 +59,13 @@ async fn answer(request: Request) -> Option<WebTransport> {
     None
 }
 
-/// Our client's session with the server on `port`.
+/// The session of our client with the server on `port`.
 ///
 /// # Errors
-/// Why there is none.
+/// Why there is no session.
 ///
 /// # Panics
-/// If that takes too long.
+/// If it takes too long.
 pub async fn connect(
     port: u16,
     path: &str,
@@ -81,10 +81,10 @@ pub async fn connect(
     Ok(session)
 }
 
-/// A session.
+/// Establishes a session.
 ///
 /// # Panics
-/// If there is none.
+/// If it fails.
 pub async fn pair<P: Peer>(role: Role) -> Pair<P> {
     match role {
         Role::OurClient => {
@@ -112,7 +112,7 @@ pub async fn pair<P: Peer>(role: Role) -> Pair<P> {
     }
 }
 
-/// What our client says of a path at which their server refuses.
+/// The error of our client at a path at which their server refuses.
 ///
 /// # Panics
 /// If there is a session.
@@ -127,7 +127,7 @@ pub async fn refused_by_theirs<P: Peer>(path: &str) -> ErrorCause {
     ours.expect_err("no session").cause().clone()
 }
 
-/// What their client says of a path at which our server refuses.
+/// The error of their client at a path at which our server refuses.
 ///
 /// # Panics
 /// If there is a session.
@@ -144,7 +144,7 @@ pub async fn refused_by_ours<P: Peer>(path: &str) -> Refused {
     theirs.err().expect("no session")
 }
 
-/// A server of theirs with its identity, for tests of one peer.
+/// Starts a server of theirs, for tests of one peer. Returns its identity too.
 pub async fn listen<P: Peer>() -> (P::Listener, Identity) {
     let identity = identity();
     (P::listen(&identity).await, identity)

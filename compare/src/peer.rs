@@ -1,4 +1,4 @@
-//! What the scenarios ask of another library, however its own interface looks.
+//! The interface to another library that the scenarios need.
 
 use std::{fmt::Debug, future::Future};
 
@@ -14,23 +14,23 @@ pub const PROTOCOL: &str = "beta";
 
 /// A library with a client and a server.
 pub trait Peer: Debug + Send + Sync + 'static {
-    /// The draft that our side has to find in force with it.
+    /// The draft that our side must negotiate with it.
     const DRAFT: &'static str;
     /// A session, of a client or of a server.
     type Session: Session;
     /// A server.
     type Listener: Listener<Session = Self::Session>;
 
-    /// A server on a free port of 127.0.0.1.
+    /// Starts a server on a free port of 127.0.0.1.
     ///
     /// # Panics
     /// If it cannot start.
     fn listen(identity: &Identity) -> impl Future<Output = Self::Listener> + Send;
 
-    /// A client's session; the certificate is accepted by its hash.
+    /// Opens a client's session. The certificate is accepted by its hash.
     ///
     /// # Errors
-    /// What the library says of a session that it does not get.
+    /// The library's error if there is no session.
     fn connect(
         url: &str,
         hash: CertificateHash,
@@ -38,18 +38,18 @@ pub trait Peer: Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Session, Refused>> + Send;
 }
 
-/// What a library tells of a session that it did not get.
+/// A library's report about a session that was not established.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// The server's status.
     Status(u16),
-    /// The server refused; the library does not tell the status.
+    /// The server refused, and the library does not report the status.
     WithoutStatus,
     /// Something else.
     Otherwise(String),
 }
 
-/// How a session ended, as a library tells it.
+/// A library's report about the end of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// The other side closed it.
@@ -63,12 +63,12 @@ pub enum End {
     Otherwise(String),
 }
 
-/// The code of a reset or stopped stream, as a library tells it.
+/// The code of a reset or stopped stream, as a library reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// The application's.
+    /// The application's code.
     Application(u32),
-    /// What the QUIC frame holds.
+    /// The code in the QUIC frame.
     Quic(u64),
 }
 
@@ -80,15 +80,15 @@ pub trait Listener: Debug + Send + 'static {
     /// Its UDP port.
     fn port(&self) -> u16;
 
-    /// Waits for the next request and answers it by its path; the session if it was accepted.
+    /// Waits for the next request and responds by its path. Returns the session if it was accepted.
     fn answer(&mut self) -> impl Future<Output = Option<Self::Session>> + Send;
 }
 
 /// A session of a library.
 pub trait Session: Send + Sync + Sized + 'static {
-    /// What this side sends on a stream.
+    /// The sending half of a stream.
     type Send: SendHalf;
-    /// What the other side sends on a stream.
+    /// The receiving half of a stream.
     type Receive: ReceiveHalf;
 
     /// Opens a stream.
@@ -111,19 +111,19 @@ pub trait Session: Send + Sync + Sized + 'static {
     fn protocol(&self) -> Option<String>;
 }
 
-/// What this side sends on a stream.
+/// The sending half of a stream.
 pub trait SendHalf: Send + 'static {
     /// Writes all of `data`.
     fn write_all(&mut self, data: &[u8]) -> impl Future<Output = ()> + Send;
-    /// Ends the stream; may wait until all is acknowledged.
+    /// Ends the stream. It may wait until everything is acknowledged.
     fn finish(&mut self) -> impl Future<Output = ()> + Send;
-    /// Gives the stream up, with the code as the library takes it.
+    /// Resets the stream, with the code in the library's form.
     fn reset(&mut self, code: u32);
     /// Waits until the other side stops the stream.
     fn stopped(&mut self) -> impl Future<Output = Code> + Send;
 }
 
-/// What the other side sends on a stream.
+/// The receiving half of a stream.
 pub trait ReceiveHalf: Send + 'static {
     /// Reads all.
     ///
@@ -132,6 +132,6 @@ pub trait ReceiveHalf: Send + 'static {
     fn read_to_end(&mut self) -> impl Future<Output = Result<Vec<u8>, Code>> + Send;
     /// Reads exactly one byte.
     fn read_byte(&mut self) -> impl Future<Output = u8> + Send;
-    /// Wants no more, with the code as the library takes it.
+    /// Stops the stream, with the code in the library's form.
     fn stop(self, code: u32);
 }

@@ -1,4 +1,4 @@
-//! What happens in a session between our library and another, whichever it is and whoever connected.
+//! What happens in a session between our library and another, with any library and in either role.
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
@@ -10,14 +10,14 @@ use crate::{
     wait::within,
 };
 
-/// Codes of the application, at the edges of the ranges that WebTransport over HTTP/3 §4.4 leaves out.
+/// Application codes at the edges of the ranges that WebTransport over HTTP/3 §4.4 skips.
 pub const CODES: [u32; 6] = [0, 29, 30, 255, 256, u32::MAX];
-/// Streams that are open at once.
+/// How many streams are open at once.
 const CROWD: u32 = 200;
 /// The largest content of a stream, in bytes.
 const LARGE: usize = 1 << 20;
 
-/// So many bytes that repeat only after a prime number of them.
+/// `size` bytes that repeat only after a prime number of them.
 fn content(size: usize) -> Bytes {
     (0..=250u8).cycle().take(size).collect()
 }
@@ -26,7 +26,7 @@ fn options() -> SendStreamOptions {
     SendStreamOptions::new()
 }
 
-/// Both ends agree on the draft that is the newest of both.
+/// Both ends negotiate the newest draft that both support.
 ///
 /// # Panics
 /// If they do not.
@@ -36,7 +36,7 @@ pub async fn draft<P: Peer>(pair: Pair<P>) {
     assert_eq!(draft, P::DRAFT, "{why}");
 }
 
-/// Both ends tell the protocol that was chosen.
+/// Both ends report the chosen protocol.
 ///
 /// # Panics
 /// If they do not.
@@ -110,7 +110,7 @@ pub async fn unidirectional_streams<P: Peer>(pair: Pair<P>) {
         let mut send = theirs.open_unidirectional().await;
         send.write_all(&data).await;
         send.finish().await;
-        // Not dropped before all has come.
+        // Kept until everything has arrived.
         send
     };
     let receives = async {
@@ -121,7 +121,7 @@ pub async fn unidirectional_streams<P: Peer>(pair: Pair<P>) {
     assert!(received == data, "we read {} bytes", received.len());
 }
 
-/// Datagrams up to 1,000 bytes come whole, both ways.
+/// Datagrams of up to 1,000 bytes arrive completely, in both directions.
 ///
 /// # Panics
 /// If they do not.
@@ -138,7 +138,7 @@ pub async fn datagrams<P: Peer>(pair: Pair<P>) {
     }
 }
 
-/// We close, and they tell how.
+/// We close, and they report it.
 ///
 /// # Panics
 /// If they tell it differently.
@@ -151,7 +151,7 @@ pub async fn close_by_ours<P: Peer>(pair: Pair<P>, told: impl Fn(u32, &str) -> E
     assert_eq!((ours.close_code, ours.reason.as_str()), (code, reason));
 }
 
-/// They close; what our side says of it.
+/// They close. Returns what our side reports.
 ///
 /// # Panics
 /// If it does not end.
@@ -164,8 +164,8 @@ pub async fn close_by_theirs<P: Peer>(
     within("end of our session", pair.ours.closed()).await
 }
 
-/// Each end resets a stream with each of [`CODES`]: `at_ours` and `at_theirs` say what the other end has to tell of it.
-/// A stream has carried a byte when it is reset, so that it is known.
+/// Each end resets a stream with each of [`CODES`]; `at_ours` and `at_theirs` give the code that the other
+/// end must report. A stream has carried a byte before it is reset, so that it is known.
 ///
 /// # Panics
 /// If it is told differently.
@@ -198,7 +198,7 @@ pub async fn resets<P: Peer>(
     }
 }
 
-/// As [`resets`], with streams whose reader wants no more.
+/// Like [`resets`], with streams that their reader stops.
 ///
 /// # Panics
 /// If it is told differently.

@@ -14,7 +14,7 @@ use crate::peer::{
     Code, End, FORBIDDEN, Listener, PROTOCOL, Peer, ReceiveHalf, Refused, SESSION, SendHalf, Session,
 };
 
-/// The most that is read of one stream, in bytes.
+/// How much is read of one stream at most, in bytes.
 const MAX_READ: usize = 16 << 20;
 
 /// The library.
@@ -57,8 +57,8 @@ impl Peer for WebTransportQuinn {
 /// A server.
 pub struct Listening {
     server: Server,
-    /// What `respond` made of refusals. `reject` ends the control stream and drops the connection with the response in
-    /// it; these keep both.
+    /// The refused sessions that `respond` returned. `reject` would end the control stream and drop the
+    /// connection together with the response. Keeping the sessions prevents both.
     refused: Vec<web_transport_quinn::Session>,
 }
 
@@ -69,7 +69,7 @@ impl std::fmt::Debug for Listening {
 }
 
 impl Listening {
-    /// The next request, not answered yet.
+    /// The next request, before a response.
     ///
     /// # Panics
     /// If the server is over.

@@ -12,7 +12,7 @@ use wtransport::{
 
 use crate::peer::{Code, End, FORBIDDEN, Listener, Peer, ReceiveHalf, Refused, SESSION, SendHalf, Session};
 
-/// Bytes read at once.
+/// How many bytes are read at once.
 const CHUNK: usize = 64 << 10;
 
 /// The library.
@@ -116,7 +116,8 @@ impl Session for Connection {
     }
 
     async fn closed(&self) -> End {
-        // `Connection::closed` tells of the QUIC connection alone; the code of a close capsule is had from here.
+        // `Connection::closed` only reports the end of the QUIC connection. The code of a close capsule comes
+        // from here.
         loop {
             match self.accept_uni().await {
                 Ok(_) => {}

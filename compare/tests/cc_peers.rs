@@ -1,4 +1,4 @@
-//! Other libraries on simulated links: what a seed means, and what their figures are.
+//! Other libraries on simulated links: the meaning of a seed, and their figures.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ start = "1 s"
     Scenario::parse("small", text).expect("a scenario")
 }
 
-/// Their BBRs draw numbers that no seed decides.
+/// Their BBR controllers draw random numbers that no seed decides.
 #[test]
 fn one_seed_one_run() {
     let stacks: [Box<dyn Stack>; 4] = [
@@ -45,7 +45,7 @@ fn one_seed_one_run() {
         assert_ne!(one.digest, other.digest, "{}", stack.name());
         let figures = &one.figures;
         assert!(figures["utilization"] > 0.7 && figures["broken"] == 0.0, "{}: {figures:?}", stack.name());
-        // 200 kB with a stream's header, over a link that is shared.
+        // 200 kB with a stream's header, over a shared link.
         assert_eq!((one.flows[1].bytes, figures["unfinished"]), (200_008, 0.0), "{}", stack.name());
         assert!((160.0..2_000.0).contains(&figures["completion"]), "{}: {figures:?}", stack.name());
         assert_eq!(one.controller, stack.name());

@@ -9,7 +9,7 @@ use compare::{
 };
 use wt_api::ErrorCause;
 
-/// Each scenario twice: with our client and with our server.
+/// Runs each scenario twice: with our client and with our server.
 macro_rules! both_ways {
     ($($name:ident: $scenario:expr;)*) => {
         mod our_client {
@@ -55,8 +55,8 @@ async fn our_server_refuses_with_a_status() {
     assert_eq!(refused_by_ours::<WebTransportQuinn>("/nowhere").await, Refused::Status(404));
 }
 
-/// A fault of web-transport-quinn 0.13.5: `Request::reject` drops the last handle on the connection, which quinn then
-/// closes with code 0 before it has sent the response.
+/// A bug of web-transport-quinn 0.13.5: `Request::reject` drops the last handle of the connection, so quinn
+/// closes it with code 0 before the response is sent.
 #[tokio::test]
 async fn the_status_of_their_reject_is_never_sent() {
     let (mut listener, identity) = listen::<WebTransportQuinn>().await;
@@ -71,8 +71,8 @@ async fn the_status_of_their_reject_is_never_sent() {
     assert!(matches!(cause, ErrorCause::ConnectionClosed { code: 0, .. }), "{cause:?}");
 }
 
-/// Another one: it ends the control stream as well (RFC 9114 §6.2.1), which is what we see if something else holds the
-/// connection.
+/// Another bug: it also ends the control stream (RFC 9114 §6.2.1), which is what we see if something else
+/// keeps the connection open.
 #[tokio::test]
 async fn their_reject_ends_the_control_stream() {
     let (mut listener, identity) = listen::<WebTransportQuinn>().await;

@@ -10,7 +10,7 @@ use compare::{
 use wt_api::{CloseInfo, ErrorCause};
 use wtransport::{VarInt, error::ConnectionError};
 
-/// Each scenario twice: with our client and with our server.
+/// Runs each scenario twice: with our client and with our server.
 macro_rules! both_ways {
     ($($name:ident: $scenario:expr;)*) => {
         mod our_client {
@@ -49,14 +49,14 @@ both_ways! {
     };
 }
 
-/// WebTransport over HTTP/3 §4.4: one code of each 31 is left out.
+/// WebTransport over HTTP/3 §4.4: one in 31 codes is skipped.
 fn http_code(code: u32) -> u64 {
     let code = u64::from(code);
     0x52e4_a40f_a8db + code + code / 30
 }
 
-/// wtransport 0.7.2 neither maps the application's codes of streams to those of HTTP/3 nor back (WebTransport over HTTP/3
-/// §4.4), so an application that wants to be understood has to.
+/// wtransport 0.7.2 does not map the application's stream codes to those of HTTP/3 or back (WebTransport over
+/// HTTP/3 §4.4), so its application has to.
 async fn mapped_resets(pair: Pair<Wtransport>) {
     let mut incoming = pair.ours.incoming_unidirectional_streams();
     for code in CODES {

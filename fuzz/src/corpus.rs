@@ -1,4 +1,4 @@
-//! Seed corpora, made by our own encoders: each seed is valid, and its target accepts it.
+//! Seed corpora, made by our own encoders. Each seed is valid, and its target accepts it.
 
 use crate::mutate::Random;
 use h3_core::{Settings, capsule::put_capsule};
@@ -10,7 +10,7 @@ use quic_core::{
     packet::{LongHeader, LongType, write_long_header, write_short_header, write_version_negotiation},
 };
 
-/// The seeds of a target by its name; none for an unknown one.
+/// The seeds of the target with this name; none for an unknown name.
 #[must_use]
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     match target {
@@ -30,7 +30,7 @@ fn cid(length: u8) -> ConnectionId {
     ConnectionId::new(&bytes).expect("a connection ID of at most 20 bytes")
 }
 
-/// What `fill` writes, behind `first`.
+/// What `fill` writes, after `first`.
 fn written(first: &[u8], fill: impl FnOnce(&mut Writer<'_>) -> bool) -> Vec<u8> {
     let mut buffer = [0; 2048];
     let mut writer = Writer::new(&mut buffer);
@@ -62,7 +62,7 @@ fn packet_headers() -> Vec<Vec<u8>> {
     seeds.push(written(&[0], |w| {
         write_version_negotiation(w, &[1; 30], &[2; 8], &[1, 0x6b33_43cf, 0x1a2a_3a4a], 9)
     }));
-    // A Retry packet, and a version that is not ours.
+    // A Retry packet, and an unknown version.
     let retry = |first: u8, version: &[u8]| {
         [&[0, first][..], version, &[3, 1, 2, 3, 4, 9, 9, 9, 9], b"a token", &[0x77; 16]].concat()
     };
@@ -209,7 +209,7 @@ fn h3_frames() -> Vec<Vec<u8>> {
     let mut settings = Vec::new();
     let sent = Settings::new().h3_datagram(true).wt_enabled_draft02(1);
     sent.encode(0x5eed, &mut settings);
-    // Whatever the encoder writes before the payload, a SETTINGS frame stands at the start of the control stream.
+    // Whatever the encoder writes before the payload, the control stream starts with a SETTINGS frame.
     let settings = || if settings.first() == Some(&4) { settings.clone() } else { frame(4, &settings) };
     let data =
         [frame(1, &request()), frame(0, b"content"), frame(0x21, b"grease"), frame(0, b"more")].concat();
@@ -283,7 +283,8 @@ fn qpack_decode() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// Steps at every stage and against both roles: a packet that is taken, then what a generator of fixed seeds says.
+/// Steps at every stage and against both roles: an accepted packet, followed by pseudorandom bytes from fixed
+/// seeds.
 fn hostile_steps() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for first in [0, 1, 4, 5, 6, 7] {

@@ -1,8 +1,9 @@
-//! Fuzz targets of everything that takes bytes from a peer.
+//! Fuzz targets for everything that parses bytes of a peer.
 //!
-//! A target asserts invariants (what was parsed, emitted and parsed again is the same; pieces of any size give the
-//! same result), not only that nothing panics. It returns whether the input was accepted, so that the makers of
-//! seed corpora can tell that a seed reaches what it was made for. Which sizes of input and how many, others decide.
+//! A target not only checks that nothing panics, but asserts invariants: parsing, emitting and parsing again
+//! gives the same value, and pieces of any size give the same result. It returns whether the input was
+//! accepted, so that the generators of seed corpora can check that a seed reaches its purpose. The driver
+//! decides the number and size of inputs.
 #![forbid(unsafe_code)]
 
 pub mod corpus;

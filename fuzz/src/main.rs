@@ -1,4 +1,4 @@
-//! The driver for the stable toolchain: deterministic mutation of a corpus, and replay of it.
+//! The driver for the stable toolchain: deterministic mutation of a corpus, and replay.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -15,9 +15,9 @@ use weft_fuzz::{
     targets::{ALL, Target},
 };
 
-/// Inputs do not grow beyond this, in bytes: a few datagrams.
+/// The largest input, in bytes: a few datagrams.
 const MAX_INPUT: usize = 4096;
-/// One input may take this long; none comes near it unless something is quadratic.
+/// The longest time for one input. None comes near it unless something is quadratic.
 const MAX_TIME: Duration = Duration::from_secs(5);
 
 #[derive(Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ fn make_corpus(name: &str, target: Target) -> Result<(), String> {
 fn replay(name: &str, target: Target) -> Result<(), String> {
     let inputs = read_corpus(name)?;
     for (file, input) in &inputs {
-        // A seed that is refused no longer tests what it was made for.
+        // A refused seed does not test any more what it was made for.
         if !try_input(target, input).map_err(|problem| format!("{file}: {problem}"))?
             && file.starts_with("seed-")
         {
@@ -133,7 +133,7 @@ fn clock() -> Instant {
     Instant::now()
 }
 
-/// Whether the target accepted the input; an error when it panicked or took too long.
+/// Whether the target accepted the input. It is an error if it panicked or took too long.
 fn try_input(target: Target, input: &[u8]) -> Result<bool, String> {
     let started = clock();
     let accepted =
@@ -147,7 +147,7 @@ fn run(name: &str, target: Target, options: &Options) -> Result<(), String> {
     let mut random = Random::new(options.seed);
     let (started, limit) = (clock(), Duration::from_secs(options.seconds));
     let (mut count, mut accepted) = (0_u64, 0_u64);
-    // Inputs that were accepted are mutated further: deeper than one change from the corpus.
+    // Accepted inputs are mutated further, which goes deeper than one change from the corpus.
     let mut pool: Vec<Vec<u8>> = inputs.into_iter().map(|(_, input)| input).collect();
     let seeds = pool.len();
     while started.elapsed() < limit {
@@ -173,7 +173,7 @@ fn run(name: &str, target: Target, options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-/// Keeps the input and says how to see the failure again.
+/// Saves the input, and tells how to reproduce the failure.
 fn failure(name: &str, input: &[u8], seed: u64, count: u64, problem: &str) -> String {
     let folder = folder("failures", name);
     let file = folder.join(format!("seed-{seed}-input-{count}"));

@@ -5,7 +5,7 @@
 pub struct Random(u64);
 
 impl Random {
-    /// A generator whose whole output is decided by `seed`.
+    /// A generator whose output depends only on `seed`.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed)
@@ -20,13 +20,13 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound`; 0 for 0.
+    /// A number below `bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         if bound == 0 { 0 } else { (self.next_u64() % bound as u64) as usize }
     }
 }
 
-/// Bytes at which parsers change their minds: ends of variable-length integers, prefixes, types.
+/// Bytes at which parsers branch: limits of variable-length integers, prefixes, types.
 const EDGES: &[&[u8]] = &[
     &[0],
     &[1],
@@ -44,7 +44,7 @@ const EDGES: &[&[u8]] = &[
     &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
 ];
 
-/// Changes `input` in one to four places; it never grows beyond `max` bytes. `other` lends parts.
+/// Changes `input` in one to four places. It never exceeds `max` bytes. Parts of `other` may be inserted.
 pub fn mutate(input: &mut Vec<u8>, other: &[u8], max: usize, random: &mut Random) {
     for _ in 0..=random.below(4) {
         let at = random.below(input.len() + 1);

@@ -14,7 +14,7 @@ use quic_core::{
 
 use crate::meter::Meter;
 
-/// What the application under test knows.
+/// The state of the application under test.
 #[derive(Debug, Default)]
 pub struct App {
     /// All events, in order.
@@ -27,12 +27,12 @@ pub struct App {
     pub datagrams: usize,
     /// Data to send.
     pub(crate) sending: BTreeMap<StreamId, Bytes>,
-    /// In a flood nothing is kept but the end of the connection.
+    /// In a flood, only the end of the connection is kept.
     pub(crate) forgets: bool,
 }
 
 impl App {
-    /// Why the connection ended, as the application was told.
+    /// Why the connection ended, as reported to the application.
     #[must_use]
     pub fn error(&self) -> Option<&ConnectionError> {
         self.events.iter().find_map(|event| match event {
@@ -43,7 +43,7 @@ impl App {
 }
 
 impl App {
-    /// Takes what there is of the connection, whose calls `meter` counts.
+    /// Handles everything that the connection has. `meter` counts the calls.
     pub(crate) fn drain(&mut self, connection: &mut Connection, meter: &Meter, now: Timestamp, reads: bool) {
         while let Some(event) = meter.count(|| connection.poll_event()) {
             match &event {

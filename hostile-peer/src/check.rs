@@ -1,4 +1,5 @@
-//! What is asked of the endpoint under test: closes, silence, usability, and that nothing is left of a connection.
+//! The demands on the endpoint under test: closes, silence, usability, and that nothing is left of a
+//! connection.
 
 use std::time::Duration;
 
@@ -8,17 +9,17 @@ use quic_core::{Dir, Event, Space, StreamId};
 
 use crate::{app::App, peer::Close, wire, world::World};
 
-/// What may remain of a connection when it is gone, in bytes: capacity of the endpoint's tables.
+/// The most that may remain of a closed connection, in bytes: capacity of the endpoint's tables.
 const REMAINS: isize = 4 << 10;
-/// What a connection is charged for itself as long as it exists, in bytes.
+/// The charge for a connection itself, in bytes.
 const OWN: usize = 32 << 10;
-/// "Flat" memory: the end of a flood against a tenth of it, and the peak.
+/// The limits of "flat" memory: the growth from a tenth of a flood to its end, and the peak.
 const FLAT: isize = 64 << 10;
 const PEAK: isize = 1 << 20;
 
 impl World {
-    /// The endpoint closed with a CONNECTION_CLOSE of type 0x1c and one of these codes, it told its application once
-    /// and as the last thing, and after the closing period nothing is left. Returns the frame.
+    /// The endpoint closed with a CONNECTION_CLOSE of type 0x1c and one of these codes. Its application was
+    /// told once, as the last event, and nothing is left after the closing period. Returns the frame.
     #[track_caller]
     pub fn expect_close(&mut self, codes: &[u64]) -> Close {
         self.poll();
@@ -40,7 +41,7 @@ impl World {
         assert_eq!(close.frame_type, frame_type, "{close:?}");
     }
 
-    /// The application was told of the end, once, and of nothing after it.
+    /// The application was told of the end once, and of nothing after it.
     #[track_caller]
     pub fn expect_told(&mut self) {
         let told = self.app.events.iter().filter(|event| matches!(event, Event::Closed(_))).count();
@@ -48,7 +49,7 @@ impl World {
         assert!(matches!(self.app.events.last(), Some(Event::Closed(_))));
     }
 
-    /// When its time is over the connection holds nothing any more, neither memory nor timers nor table entries.
+    /// After the closing period, the connection holds nothing any more: no memory, timers or table entries.
     #[track_caller]
     pub fn expect_gone(&mut self) {
         self.run_silently(Duration::from_secs(60));
@@ -60,7 +61,7 @@ impl World {
         assert_eq!(self.endpoint.connections(), 0);
     }
 
-    /// The connection is as usable as ever: 64 KiB go each way.
+    /// The connection is fully usable: 64 KiB pass in each direction.
     #[track_caller]
     pub fn expect_alive(&mut self) {
         const SIZE: usize = 64 << 10;
@@ -91,7 +92,7 @@ impl World {
         assert!(finished && arrived == data, "64 KiB arrived at the peer");
     }
 
-    /// The step was ignored: no datagram in answer but perhaps an acknowledgment, and the connection is usable.
+    /// The step was ignored: at most an acknowledgment was sent in response, and the connection is usable.
     #[track_caller]
     pub fn expect_ignored(&mut self, step: impl FnOnce(&mut Self)) {
         let sent = self.sent.len();
@@ -101,14 +102,15 @@ impl World {
         self.expect_alive();
     }
 
-    /// Repeats a step, the number of the round in hand. The heap stays flat: at the end within 64 KiB of what it was
-    /// after a tenth of the rounds, and never 1 MiB above. Neither end's observations are kept meanwhile.
+    /// Repeats a step, which gets the number of its round. The heap stays flat: at the end it is within 64
+    /// KiB of its size after a tenth of the rounds, and it never is 1 MiB above. Meanwhile neither end
+    /// records what it observes.
     #[track_caller]
     pub fn flood(&mut self, rounds: u64, step: impl FnMut(&mut Self, u64)) {
         self.flood_after(rounds / 10, rounds - rounds / 10, step);
     }
 
-    /// The same, measured from after `before` rounds.
+    /// The same, but measured after `before` rounds.
     #[track_caller]
     pub fn flood_after(&mut self, before: u64, rounds: u64, mut step: impl FnMut(&mut Self, u64)) {
         self.forgets(true);
@@ -122,13 +124,14 @@ impl World {
         let mark = mark.expect("a flood has rounds");
         let (growth, peak) = (mark.growth(), mark.peak_growth());
         self.forgets(false);
-        // A connection that ended in the middle has given back what it held.
+        // A connection that ended during the flood has freed its memory.
         let ended = self.app.error().is_some() && growth < 0;
         assert!(growth.abs() <= FLAT || ended, "the heap grew by {growth} bytes");
         assert!(peak <= PEAK, "the heap's peak was {peak} bytes above");
     }
 
-    /// What the peer makes the connection hold now, and the most that it ever did, in bytes; without the connection's own.
+    /// What the peer makes the connection hold now, and the most that it ever did, in bytes. The connection's
+    /// own charge is excluded.
     pub fn held(&mut self) -> (usize, usize) {
         let stats = self.connection().stats();
         (stats.memory_used.saturating_sub(OWN), stats.memory_peak.saturating_sub(OWN))
@@ -139,8 +142,8 @@ impl World {
         self.peer.forgets = forgets;
     }
 
-    /// The end of every test, whether it asks for it or not: the application hears of the end, and of the connection
-    /// nothing is left, neither timers nor table entries nor heap.
+    /// The end of every test, whether it calls this or not: the application is told of the end, and nothing
+    /// is left of the connection, neither timers nor table entries nor heap.
     #[track_caller]
     fn finish(&mut self) {
         if let Some((_, connection)) = &mut self.connection {

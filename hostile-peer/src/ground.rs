@@ -1,5 +1,5 @@
-//! Where a peer and an endpoint meet: in memory, or over a UDP socket. What is played here needs nothing of the
-//! endpoint but its datagrams, so it can be anybody's.
+//! The link between a peer and an endpoint: in memory, or over a UDP socket. A case on it needs only the
+//! endpoint's datagrams, so it can test any endpoint.
 
 use quic_core::{
     ConnectionId, Side, Space,
@@ -13,13 +13,13 @@ use crate::{
     world::{Stage, World},
 };
 
-/// What stands between the peer and the endpoint under test.
+/// The link between the peer and the endpoint under test.
 pub trait Ground {
     /// The peer.
     fn peer(&mut self) -> &mut Peer;
     /// Sends a datagram of the peer.
     fn put(&mut self, datagram: &[u8]);
-    /// Waits for the endpoint; false when it has said nothing for as long as it may take.
+    /// Waits for the endpoint. Returns false once it has been silent for its longest response time.
     fn listen(&mut self) -> bool;
 }
 
@@ -42,10 +42,10 @@ impl Ground for World {
     }
 }
 
-/// Plays a case; says what was seen, or what should have been seen instead.
+/// Plays a case. Returns what was observed.
 ///
 /// # Errors
-/// The endpoint did not react as the case asks.
+/// The endpoint did not react as the case requires. The text says what was observed instead.
 pub fn play(case: &Case, ground: &mut dyn Ground) -> Result<String, String> {
     advance(ground, case.stage)?;
     let datagrams = (case.stimulus)(ground.peer());
@@ -60,11 +60,11 @@ pub fn play(case: &Case, ground: &mut dyn Ground) -> Result<String, String> {
     reaction
 }
 
-/// Brings the handshake to where the case begins.
+/// Brings the handshake to the stage at which the case begins.
 fn advance(ground: &mut dyn Ground, stage: Option<Stage>) -> Result<(), String> {
     if ground.peer().side.is_client() {
         if ground.peer().original_dcid.is_empty() {
-            // Of this peer alone: the endpoint may still remember the one before.
+            // Unique for this peer, because the endpoint may still remember the previous one.
             let id = [b"orig", ground.peer().scid.as_bytes()].concat();
             ground.peer().start(ConnectionId::new(&id).expect("short"));
         }
@@ -75,9 +75,9 @@ fn advance(ground: &mut dyn Ground, stage: Option<Stage>) -> Result<(), String> 
             .ok_or("no client came to the server")?;
     }
     match (stage, ground.peer().side) {
-        // What follows is the case itself.
+        // The rest is the case itself.
         (None, _) | (Some(Stage::Initial), Side::Server) => Ok(()),
-        // A server says all it has to say at once.
+        // A server sends its whole flight at once.
         (Some(Stage::Initial | Stage::Handshake), Side::Client) => {
             until(ground, Peer::is_complete, false).then_some(()).ok_or_else(|| stuck(ground))
         }
@@ -90,10 +90,10 @@ fn advance(ground: &mut dyn Ground, stage: Option<Stage>) -> Result<(), String> 
 }
 
 fn stuck(ground: &mut dyn Ground) -> String {
-    format!("the handshake came to nothing; closes: {:?}", ground.peer().closes())
+    format!("the handshake did not complete; closes: {:?}", ground.peer().closes())
 }
 
-/// The honest rest of the handshake.
+/// Plays the honest rest of the handshake.
 fn confirm(ground: &mut dyn Ground) -> Result<(), String> {
     let done = |peer: &Peer| {
         peer.is_complete()
@@ -104,7 +104,7 @@ fn confirm(ground: &mut dyn Ground) -> Result<(), String> {
     Ok(())
 }
 
-/// Sends what an honest peer would; says whether there was anything.
+/// Sends what an honest peer would. Returns whether there was anything.
 fn flight(ground: &mut dyn Ground) -> bool {
     let datagrams = ground.peer().flight();
     for datagram in &datagrams {
@@ -113,7 +113,8 @@ fn flight(ground: &mut dyn Ground) -> bool {
     !datagrams.is_empty()
 }
 
-/// Listens until something is so; answers with honest flights, or only when the endpoint falls silent.
+/// Listens until `so` holds. Responds with honest flights, either at once or only when the endpoint is
+/// silent.
 fn until(ground: &mut dyn Ground, so: impl Fn(&Peer) -> bool, answers: bool) -> bool {
     let mut silent = false;
     while !so(ground.peer()) {
@@ -154,7 +155,7 @@ fn told(close: &Close) -> String {
     format!("{kind} {:#04x} in frame {:#04x} ({reason})", close.code, close.frame_type)
 }
 
-/// The handshake ends well, and two more packets are acknowledged.
+/// The handshake completes, and two more packets are acknowledged.
 fn expect_alive(ground: &mut dyn Ground) -> Result<String, String> {
     confirm(ground)?;
     let mut last = 0;
@@ -168,7 +169,7 @@ fn expect_alive(ground: &mut dyn Ground) -> Result<String, String> {
     match (alive, &closes[..]) {
         (true, []) => Ok("ignored, and the connection lives".to_owned()),
         (false, []) => Err("silence".to_owned()),
-        (_, [close, ..]) => Err(format!("{}; nothing was due", told(close))),
+        (_, [close, ..]) => Err(format!("{}; no close was expected", told(close))),
     }
 }
 
@@ -179,7 +180,7 @@ fn acknowledged(peer: &Peer, number: u64) -> bool {
     }) > 0
 }
 
-/// Says goodbye, so that the endpoint need not wait for its idle timeout.
+/// Closes the connection, so that the endpoint need not wait for its idle timeout.
 fn leave(ground: &mut dyn Ground) {
     let goodbye = wire::frame(&Frame::TransportClose { code: 0, frame_type: 0, reason: b"" });
     debug_assert!(Frames::new(&goodbye).all(|frame| frame.is_ok()));

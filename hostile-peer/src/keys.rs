@@ -5,7 +5,8 @@ use quic_core::{
     packet::TAG_SIZE,
 };
 
-/// The keys of one direction at one level. The header key stays, packet keys have generations (RFC 9001 §6).
+/// The keys of one direction at one level. There is one header key, and packet keys have generations (RFC
+/// 9001 §6).
 #[derive(Debug)]
 pub struct Keys {
     header: HeaderKey,
@@ -40,7 +41,8 @@ impl Keys {
         &self.packet[generation]
     }
 
-    /// Opens with whatever generation fits, up to one beyond those known. Returns generation and payload size.
+    /// Opens with the generation that fits, up to one beyond the known ones. Returns the generation and the
+    /// payload size.
     pub fn open(&mut self, number: u64, packet: &mut [u8], header_size: usize) -> Option<(usize, usize)> {
         if packet.len() < header_size + TAG_SIZE {
             return None;

@@ -1,14 +1,15 @@
-//! A QUIC peer with real TLS and real keys that gives up every safety on purpose.
+//! A QUIC peer with real TLS and real keys that breaks rules on purpose.
 //!
-//! Three parts, lowest first: [`wire`] writes frames, honest or not; [`keys`] and [`packet`] protect any packet with
-//! the keys of any level and generation; [`peer`] takes part in a handshake as far as a test wants and decrypts all
-//! that comes back; [`world`] puts it in front of a real endpoint, in memory, with a clock of its own, and sees to it
-//! that nothing is left of a connection when a test is over, whatever the test was about.
+//! Lowest first: [`wire`] writes frames, honest or not. [`keys`] and [`packet`] protect any packet with the
+//! keys of any level and generation. [`peer`] takes part in a handshake as far as a test wants, and decrypts
+//! everything that comes back. [`world`] puts it in front of a real endpoint, in memory and with its own
+//! clock. At the end of every test it checks that nothing is left of the connection.
 //!
-//! [`heap`] puts the peer in front of the whole stack, sessions and all, and asks after each step what the stack holds.
+//! [`heap`] puts the peer in front of the whole stack with sessions, and checks after each step what the
+//! stack holds.
 //!
-//! The tests in `tests/` are the rows of the conformance table, named by their ids: [`ROWS`] has all, [`PENDING`]
-//! those whose feature does not exist yet, and a test compares the two with the tests that there are.
+//! The tests in `tests/` are the rows of the conformance table, named by their IDs. [`ROWS`] has all rows,
+//! and [`PENDING`] those whose feature does not exist yet. A test compares both with the existing tests.
 #![forbid(unsafe_code)]
 
 mod app;
@@ -33,7 +34,7 @@ pub use peer::{Close, Peer, Seen};
 pub use rows::{PENDING, Pending, ROWS};
 pub use world::{Options, Stage, World};
 
-/// Makes a test of each role under test: `name::server` and `name::client`.
+/// Makes a test for each role under test: `name::server` and `name::client`.
 #[macro_export]
 macro_rules! both {
     ($($(#[$doc:meta])* fn $name:ident($w:ident: $stage:ident) $body:block)*) => {
@@ -55,7 +56,7 @@ macro_rules! both {
     };
 }
 
-/// Makes a test of each role under test, for rows of many cases: each case makes worlds of its own.
+/// Makes a test for each role under test, for rows with many cases. Each case makes its own worlds.
 #[macro_export]
 macro_rules! both_sides {
     ($($(#[$doc:meta])* fn $name:ident($side:ident) $body:block)*) => {

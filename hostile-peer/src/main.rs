@@ -1,4 +1,4 @@
-//! Plays rows of the conformance table against any UDP endpoint, and tells what it answered.
+//! Plays rows of the conformance table against any UDP endpoint, and prints its reactions.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -122,7 +122,8 @@ fn resolve(text: &str) -> Result<SocketAddr, String> {
     addresses.into_iter().next().ok_or_else(|| format!("{text} has no address"))
 }
 
-/// Plays the seeds, and tells one line for each role. What does not hold ends the program with the line that plays it again.
+/// Plays the seeds, and prints one line for each role. A violation ends the program with the line that
+/// replays it.
 fn heap(options: &Options) {
     heap::warm_up();
     for side in &options.sides {
@@ -139,7 +140,7 @@ fn heap(options: &Options) {
     }
 }
 
-/// Whether all reactions were those that are due.
+/// Plays the cases. Returns whether all reactions were as expected.
 fn run(options: &Options) -> std::io::Result<bool> {
     let under_test = if matches!(options.mode, Mode::Serve(_)) { Side::Client } else { Side::Server };
     let wanted = |case: &Case| options.rows.is_empty() || options.rows.iter().any(|row| row == case.row);
@@ -166,7 +167,7 @@ fn run(options: &Options) -> std::io::Result<bool> {
         Mode::Serve(address) => {
             let socket = UdpSocket::bind(address)?;
             for case in &chosen {
-                // However long it takes until a client comes.
+                // Waits for a client without a time limit.
                 socket.set_read_timeout(None)?;
                 socket.peek_from(&mut [0; 1])?;
                 let (tls, _) = server_tls(case.alpn.unwrap_or(&options.alpn));
@@ -176,12 +177,12 @@ fn run(options: &Options) -> std::io::Result<bool> {
         }
     }
     if !matches!(options.mode, Mode::List | Mode::Heap) {
-        println!("{} cases, {wrong} not as due", chosen.len());
+        println!("{} cases, {wrong} not as expected", chosen.len());
     }
     Ok(wrong == 0)
 }
 
-/// One line: row, verdict, stimulus, reaction.
+/// Prints one line: row, verdict, stimulus, reaction.
 fn tell(case: &Case, reaction: Result<String, String>) -> bool {
     let good = reaction.is_ok();
     let seen = reaction.unwrap_or_else(|problem| problem);

@@ -1,13 +1,13 @@
-//! The heap of one end among those of one thread: what it allocates while it is called, and nobody else.
+//! Counts the heap of one end in a thread: only what it allocates while it is called.
 
 use std::cell::Cell;
 
 use heap_meter::Measure;
 
-/// Live bytes of an end, and the most since it was asked last.
+/// The bytes that an end has allocated, and the peak since the last query.
 ///
-/// Exact as long as all calls of the end go through [`count`](Self::count), those that free what it made included. Calls do
-/// not nest.
+/// The numbers are exact if all calls of the end go through [`count`](Self::count), including those that free
+/// its allocations. Calls do not nest.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     held: Cell<isize>,
@@ -15,7 +15,7 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// Calls the end.
+    /// Calls the end, and counts.
     pub(crate) fn count<R>(&self, act: impl FnOnce() -> R) -> R {
         let measure = Measure::start();
         let result = act();
@@ -25,12 +25,12 @@ impl Meter {
         result
     }
 
-    /// Live bytes of the end.
+    /// How many bytes the end has allocated.
     pub(crate) fn held(&self) -> isize {
         self.held.get()
     }
 
-    /// The most that the end held at once since this was asked last, in bytes.
+    /// The peak since the last call, in bytes.
     pub(crate) fn take_peak(&self) -> isize {
         self.peak.replace(self.held.get())
     }

@@ -1,4 +1,4 @@
-//! Any packet: every field of its header is free, and so is its protection.
+//! Packets with arbitrary header fields and protection.
 
 use quic_core::{
     Level,
@@ -26,13 +26,13 @@ pub struct Packet {
     pub number: u64,
     /// Bytes of the packet number on the wire, 1 to 4.
     pub pn_size: usize,
-    /// Bits of the first byte that are flipped before protection.
+    /// The bits of the first byte that are flipped before protection.
     pub flip: u8,
-    /// Which generation of 1-RTT keys seals the packet.
+    /// The generation of 1-RTT keys that seals the packet.
     pub generation: usize,
-    /// The key phase bit; honest packets have the lowest bit of the generation.
+    /// The key phase bit. Honest packets have the lowest bit of the generation.
     pub key_phase: bool,
-    /// What the Length field says, if not the truth.
+    /// A false value for the Length field.
     pub length: Option<u64>,
     /// Frames.
     pub payload: Vec<u8>,
@@ -65,7 +65,7 @@ impl Packet {
                 out.extend(&self.token);
             }
             let length = self.length.unwrap_or((self.pn_size + self.payload.len() + TAG_SIZE) as u64);
-            // Two bytes always: the size of the header does not depend on that of the payload.
+            // Always two bytes, so that the header size does not depend on the payload.
             out.extend((0x4000 | (length.min(0x3fff) as u16)).to_be_bytes());
         }
         let pn_offset = out.len();
@@ -73,7 +73,7 @@ impl Packet {
         (out, pn_offset)
     }
 
-    /// Bytes of the header, packet number included.
+    /// The size of the header in bytes, packet number included.
     #[must_use]
     pub fn header_size(&self) -> usize {
         self.header().0.len()
@@ -90,7 +90,7 @@ impl Packet {
     /// Seals and protects the packet.
     #[must_use]
     pub fn seal(mut self, keys: &mut Keys) -> Vec<u8> {
-        // RFC 9001 §5.4.2: the sample has to exist, unless a packet without any frame is what is wanted.
+        // RFC 9001 §5.4.2: a sample must exist, unless the test wants a packet without any frame.
         if !self.payload.is_empty() {
             let least = 4 - self.pn_size;
             self.payload.resize(self.payload.len().max(least), 0);

@@ -1,7 +1,7 @@
-//! The peer: real TLS, real keys, no scruples.
+//! The hostile peer: real TLS and real keys, but no respect for the rules.
 //!
-//! Owns its side of the handshake, packet numbers, what it has seen. Sends nothing by itself: a test asks for a
-//! [`flight`](Peer::flight), which is honest, or builds packets of its own.
+//! Owns its side of the handshake, its packet numbers, and what it has received. It sends nothing by itself:
+//! a test asks for a [`flight`](Peer::flight), which is honest, or builds its own packets.
 
 mod hearing;
 
@@ -28,7 +28,7 @@ pub enum Tls {
     Server(TlsServerConfig),
 }
 
-/// Turns honest transport parameters into the bytes that are sent.
+/// Encodes the honest transport parameters, with or without changes.
 pub type EncodeParams = Box<dyn Fn(TransportParameters) -> Vec<u8>>;
 /// Changes handshake bytes before they are sent at a level.
 pub type Tamper = Box<dyn FnMut(Space, Vec<u8>) -> Vec<u8>>;
@@ -69,31 +69,31 @@ struct CryptoStreams {
 
 /// The hostile peer.
 pub struct Peer {
-    /// Which role the peer plays.
+    /// The role of the peer.
     pub side: Side,
-    /// Where packets go: the endpoint's connection ID.
+    /// The destination of its packets: the endpoint's connection ID.
     pub dcid: ConnectionId,
     /// The peer's own connection ID.
     pub scid: ConnectionId,
     /// The destination of the client's first Initial.
     pub original_dcid: ConnectionId,
-    /// The source connection ID of a Retry that the peer sent or obeyed.
+    /// The source connection ID of a Retry that the peer sent or followed.
     pub retry_source: Option<ConnectionId>,
     /// The token of the peer's Initials.
     pub token: Vec<u8>,
-    /// The generation of 1-RTT keys that the peer sends with.
+    /// The generation of 1-RTT keys with which the peer sends.
     pub generation: usize,
-    /// Whether flights acknowledge.
+    /// Whether its flights acknowledge packets.
     pub acks: bool,
-    /// Whether a server's flights say HANDSHAKE_DONE once.
+    /// Whether a server's flights contain HANDSHAKE_DONE once.
     pub sends_done: bool,
     /// What the endpoint sent, decrypted.
     pub seen: Vec<Seen>,
     /// Stream data of the endpoint: (stream, offset, data, fin).
     pub streams: Vec<(u64, u64, Vec<u8>, bool)>,
-    /// The endpoint's limit for the data of all streams, as far as MAX_DATA raised it.
+    /// The endpoint's latest limit for the data of all streams.
     pub max_data: u64,
-    /// Streams of the endpoint's own that it has sent something on: above the highest, bidirectional and unidirectional.
+    /// One more than the highest stream that the endpoint has opened, bidirectional and unidirectional.
     pub heard: [u64; 2],
     /// The highest sequence number of the endpoint's connection IDs.
     pub issued: u64,
@@ -101,20 +101,20 @@ pub struct Peer {
     pub zero_fixed_bits: [usize; 3],
     /// Packets that could not be decrypted.
     pub undecryptable: usize,
-    /// Whether datagrams of the endpoint are ignored.
+    /// Whether the peer ignores the endpoint's datagrams.
     pub deaf: bool,
-    /// In a flood the peer keeps nothing of what it sees but CONNECTION_CLOSE frames.
+    /// In a flood the peer only records CONNECTION_CLOSE frames.
     pub forgets: bool,
     /// Changes handshake bytes before they are sent.
     pub tamper: Option<Tamper>,
-    /// The name that a client asks for.
+    /// The server name that a client requests.
     pub server_name: String,
     setup: Option<Tls>,
     params: EncodeParams,
     /// The client's first flight, in case of a Retry.
     hello: Vec<u8>,
     tls: Option<TlsSession>,
-    /// Whether TLS failed on what the endpoint sent, or was told to stop.
+    /// Whether TLS failed on the endpoint's messages, or was stopped.
     pub tls_failed: bool,
     write_level: Space,
     local: [Option<Keys>; 3],
@@ -132,7 +132,7 @@ impl std::fmt::Debug for Peer {
     }
 }
 
-/// Transport parameters that leave the endpoint all the room a test needs.
+/// Transport parameters that leave the endpoint enough credit for any test.
 #[must_use]
 pub fn generous() -> TransportParameters {
     TransportParameters::new()
@@ -149,7 +149,7 @@ pub fn generous() -> TransportParameters {
 }
 
 impl Peer {
-    /// A peer that has not said anything yet.
+    /// A peer that has not sent anything yet.
     #[must_use]
     pub fn new(setup: Tls, params: EncodeParams, scid: ConnectionId) -> Self {
         let side = if matches!(setup, Tls::Client(_)) { Side::Client } else { Side::Server };
@@ -190,7 +190,7 @@ impl Peer {
         }
     }
 
-    /// A client begins: Initial keys for `dcid`, and a ClientHello that waits for the next flight.
+    /// Starts a client: installs Initial keys for `dcid`, and queues a ClientHello for the next flight.
     pub fn start(&mut self, dcid: ConnectionId) {
         self.dcid = dcid;
         self.original_dcid = dcid;
@@ -198,7 +198,7 @@ impl Peer {
         self.start_tls();
     }
 
-    /// Initial keys for the client's destination connection ID.
+    /// Installs Initial keys for the client's destination connection ID.
     pub fn initial_keys(&mut self, dcid: ConnectionId) {
         let (client, server) = initial_secrets(Version::V1, &dcid);
         if self.side.is_client() {
@@ -228,7 +228,7 @@ impl Peer {
         self.drive();
     }
 
-    /// Lets go of everything that the peer holds, to measure what the endpoint still does.
+    /// Drops everything that the peer holds, to measure what the endpoint holds.
     pub(crate) fn release(&mut self) {
         self.setup = None;
         self.tls = None;
@@ -242,7 +242,7 @@ impl Peer {
         self.crypto = Default::default();
     }
 
-    /// Appends a 1-RTT packet around `payload` to `datagram`: for floods, without an allocation.
+    /// Appends a 1-RTT packet with `payload` to `datagram`, without an allocation, for floods.
     pub fn seal_short(&mut self, payload: &[u8], datagram: &mut Vec<u8>) {
         let phase = if self.generation % 2 == 1 { packet::KEY_PHASE_BIT } else { 0 };
         let start = datagram.len();
@@ -265,7 +265,7 @@ impl Peer {
         self.seal_behind_header(Space::Initial, start, payload, datagram);
     }
 
-    /// Packet number, payload and protection of a packet that begins at `start`.
+    /// Appends packet number and payload, and protects the packet that begins at `start`.
     fn seal_behind_header(&mut self, space: Space, start: usize, payload: &[u8], datagram: &mut Vec<u8>) {
         let number = self.next[space as usize];
         self.next[space as usize] += 1;
@@ -332,7 +332,7 @@ impl Peer {
         self.tls = Some(tls);
     }
 
-    /// A packet with honest fields around `payload` and the next number of its space.
+    /// A packet with honest fields, this payload and the next number of its space.
     pub fn packet(&mut self, space: Space, payload: Vec<u8>) -> Packet {
         let kind = match space {
             Space::Initial => Level::Initial,
@@ -374,7 +374,7 @@ impl Peer {
         self.seal(packet)
     }
 
-    /// The next packet number of a space; change it to leave gaps or to repeat.
+    /// The next packet number of a space. Change it to leave gaps or to repeat numbers.
     pub fn next_number(&mut self, space: Space) -> &mut u64 {
         &mut self.next[space as usize]
     }
@@ -385,13 +385,13 @@ impl Peer {
         &self.received[space as usize]
     }
 
-    /// How many CRYPTO bytes of a level were sent.
+    /// How many CRYPTO bytes were sent at a level.
     #[must_use]
     pub fn crypto_sent(&self, space: Space) -> u64 {
         self.crypto[space as usize].sent
     }
 
-    /// Takes up to `max` handshake bytes that wait at a level, with their offset.
+    /// Takes up to `max` queued handshake bytes of a level, with their offset.
     pub fn take_crypto(&mut self, space: Space, max: usize) -> (u64, Vec<u8>) {
         let stream = &mut self.crypto[space as usize];
         let count = stream.pending.len().min(max);
@@ -400,12 +400,12 @@ impl Peer {
         (offset, stream.pending.drain(..count).collect())
     }
 
-    /// Adds handshake bytes of a test's own at the end of a level.
+    /// Appends a test's own handshake bytes at a level.
     pub fn push_crypto(&mut self, space: Space, bytes: &[u8]) {
         self.crypto[space as usize].pending.extend(bytes);
     }
 
-    /// Datagrams that an honest peer would send now: acknowledgments and the handshake.
+    /// The datagrams that an honest peer would send now: acknowledgments and the handshake.
     pub fn flight(&mut self) -> Vec<Vec<u8>> {
         let mut datagrams: Vec<Vec<u8>> = Vec::new();
         let mut current: Vec<u8> = Vec::new();
@@ -458,7 +458,7 @@ pub fn raw_param(id: u64, value: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The honest encoding.
+/// Encodes the parameters honestly.
 #[must_use]
 pub fn encode(params: &TransportParameters) -> Vec<u8> {
     let mut out = Vec::new();

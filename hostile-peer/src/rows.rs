@@ -1,6 +1,6 @@
 //! The rows of the conformance table, and those that wait for a feature.
 
-/// Every row and the role under test: `S` our server, `C` our client, `B` both.
+/// Every row and the role under test: `S` for our server, `C` for our client, `B` for both.
 #[rustfmt::skip]
 pub const ROWS: &[(&str, char)] = &[
     ("P01", 'S'), ("P02", 'B'), ("P03", 'S'), ("P04", 'C'), ("P05", 'C'), ("P06", 'C'), ("P07", 'S'), ("P08", 'S'), ("P09", 'S'), ("P10", 'B'), ("P11", 'B'), ("P12", 'B'), ("P13", 'B'), ("P14", 'B'), ("P15", 'B'), ("P16", 'B'), ("P17", 'B'), ("P18", 'B'), ("P19", 'B'), ("P20", 'S'), ("P21", 'C'),
@@ -17,9 +17,9 @@ pub const ROWS: &[(&str, char)] = &[
 pub struct Pending {
     /// The row.
     pub id: &'static str,
-    /// Which part; empty for all of it.
+    /// The part; empty for the whole row.
     pub part: &'static str,
-    /// What it waits for.
+    /// The missing feature.
     pub waits_for: &'static str,
 }
 
@@ -27,7 +27,7 @@ const fn pending(id: &'static str, part: &'static str, waits_for: &'static str) 
     Pending { id, part, waits_for }
 }
 
-/// What waits, and for what.
+/// The rows that wait for a feature.
 pub const PENDING: &[Pending] = &[
     pending("P20", "0-RTT accepted", "0-RTT: no such packet is ever opened; that they are dropped is tested"),
     pending("F05", "", "0-RTT: no frame in such a packet is ever looked at"),

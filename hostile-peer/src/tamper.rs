@@ -1,4 +1,4 @@
-//! Handshake messages, changed before they are sent.
+//! Changes handshake messages before they are sent.
 
 /// Rewrites the extensions of a ClientHello or of `EncryptedExtensions` at the start of `bytes`, lengths included.
 #[must_use]
@@ -29,7 +29,7 @@ pub fn edit_extensions(bytes: &[u8], edit: impl Fn(u16, &[u8]) -> Option<(u16, V
     with_length(message[0], &body, behind)
 }
 
-/// A handshake message with this body, and bytes behind it.
+/// A handshake message with this body, followed by the bytes `behind`.
 #[must_use]
 pub fn with_length(kind: u8, body: &[u8], behind: &[u8]) -> Vec<u8> {
     let length = (body.len() as u32).to_be_bytes();

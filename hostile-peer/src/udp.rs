@@ -24,22 +24,22 @@ use crate::{
     peer::{Peer, Tls},
 };
 
-/// A peer behind a socket. What it hears of anybody but the endpoint under test is ignored.
+/// A peer on a socket. It ignores everything that is not from the endpoint under test.
 #[derive(Debug)]
 pub struct UdpGround<'a> {
     socket: &'a UdpSocket,
-    /// The endpoint; a server learns it from the first datagram.
+    /// The endpoint's address. A server learns it from the first datagram.
     remote: Option<SocketAddr>,
     peer: Peer,
     buffer: Vec<u8>,
 }
 
 impl<'a> UdpGround<'a> {
-    /// A peer for `case`. `remote` is the server under test; without it the peer is the server, and waits for a client.
-    /// The endpoint has `patience` to answer.
+    /// A peer for `case`. `remote` is the server under test; without it the peer is the server, and waits for
+    /// a client. The endpoint has `patience` to respond.
     ///
     /// # Errors
-    /// Those of the socket.
+    /// Socket errors.
     pub fn new(
         socket: &'a UdpSocket,
         remote: Option<SocketAddr>,
@@ -48,20 +48,20 @@ impl<'a> UdpGround<'a> {
         patience: Duration,
     ) -> io::Result<Self> {
         socket.set_read_timeout(Some(patience))?;
-        // Of this process and this port: what comes late for another case is told apart by the connection ID.
+        // Unique in this process, so that late datagrams of another case can be recognized.
         let scid = ConnectionId::new(&next_id().to_be_bytes()).expect("eight bytes");
         let mut peer = Peer::new(tls, case.options().params, scid);
         peer.tamper = case.tamper();
         Ok(Self { socket, remote, peer, buffer: vec![0; 65_536] })
     }
 
-    /// The name in the ClientHello.
+    /// Sets the name in the ClientHello.
     pub fn set_server_name(&mut self, name: &str) {
         name.clone_into(&mut self.peer.server_name);
     }
 }
 
-/// Connection IDs of the peers of a process, all different.
+/// Returns a different connection ID for each peer of the process.
 fn next_id() -> u64 {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0x4001_0000_0000_0001);
@@ -75,7 +75,8 @@ impl Ground for UdpGround<'_> {
 
     fn put(&mut self, datagram: &[u8]) {
         if let Some(remote) = self.remote {
-            // A socket may report here that an earlier datagram found nobody: the endpoint's silence says the same.
+            // A socket may report here that an earlier datagram reached nobody. The endpoint's silence shows
+            // the same.
             let _ = self.socket.send_to(datagram, remote);
         }
     }
@@ -98,12 +99,12 @@ impl Ground for UdpGround<'_> {
     }
 }
 
-/// An Initial of a client: a long header of type 0 in a datagram of full size.
+/// Whether it is a client's Initial: a long header of type 0 in a datagram of full size.
 fn is_first(datagram: &[u8]) -> bool {
     datagram.len() >= 1200 && datagram[0] & 0xf0 == 0xc0
 }
 
-/// Whether a packet names the peer: a client's first Initials name the ID that the client chose.
+/// Whether a packet is addressed to the peer. A client's first Initials have an ID that the client chose.
 fn is_for(datagram: &[u8], peer: &Peer) -> bool {
     let dcid = match datagram {
         [first, rest @ ..] if first & 0x80 == 0 => rest.get(..peer.scid.len()),
@@ -113,13 +114,13 @@ fn is_for(datagram: &[u8], peer: &Peer) -> bool {
     dcid.is_some_and(|dcid| dcid == peer.scid.as_bytes() || dcid == peer.original_dcid.as_bytes())
 }
 
-/// TLS of a hostile server, with a certificate of its own.
+/// TLS of a hostile server, with its own certificate.
 #[must_use]
 pub fn server_tls(alpn: &[u8]) -> (TlsServerConfig, Vec<u8>) {
     quic_core::testing::tls_server_config(alpn)
 }
 
-/// TLS of a hostile client, which believes any certificate.
+/// TLS of a hostile client, which accepts any certificate.
 ///
 /// # Panics
 /// If the provider has no TLS 1.3, which only a broken build causes.
@@ -136,7 +137,7 @@ pub fn client_tls(alpn: &[u8]) -> TlsClientConfig {
     TlsClientConfig::new(Arc::new(config))
 }
 
-/// Whoever it is that answers: the peer wants to break rules, not to be sure of whom.
+/// Accepts any certificate: the peer tests rules, and need not authenticate the endpoint.
 #[derive(Debug)]
 struct BelievesAll(Arc<CryptoProvider>);
 

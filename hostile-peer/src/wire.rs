@@ -1,4 +1,4 @@
-//! Frames as bytes: typed ones, raw ones, and ACK frames that lie.
+//! Encodes frames: typed ones, raw ones, and false ACK frames.
 
 use quic_core::{
     StreamId,
@@ -17,13 +17,13 @@ pub fn frame(frame: &Frame<'_>) -> Vec<u8> {
     bytes
 }
 
-/// Several frames behind each other.
+/// Several frames, one after the other.
 #[must_use]
 pub fn frames(all: &[Frame<'_>]) -> Vec<u8> {
     all.iter().flat_map(frame).collect()
 }
 
-/// Variable-length integers in their shortest form, behind each other: a raw frame, mostly.
+/// Variable-length integers in their shortest form, one after the other; mostly for raw frames.
 #[must_use]
 pub fn ints(values: &[u64]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -33,7 +33,7 @@ pub fn ints(values: &[u64]) -> Vec<u8> {
     out
 }
 
-/// A variable-length integer in a form of `size` bytes (1, 2, 4 or 8), needed or not.
+/// A variable-length integer encoded in `size` bytes (1, 2, 4 or 8), even if fewer suffice.
 #[must_use]
 pub fn long_int(value: u64, size: usize) -> Vec<u8> {
     let mut bytes = value.to_be_bytes()[8 - size..].to_vec();

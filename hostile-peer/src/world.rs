@@ -1,4 +1,4 @@
-//! A real endpoint, in memory, with a clock of its own, and the hostile peer in front of it.
+//! A real endpoint in memory, with its own clock, and the hostile peer in front of it.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -18,22 +18,22 @@ use crate::{
     peer::{EncodeParams, Peer, Tls, encode},
 };
 
-/// Every program with a [`World`] in it counts its heap: a test cannot forget to.
+/// Every program that links [`World`] counts its heap, so a test cannot forget to.
 #[global_allocator]
 static HEAP: HeapMeter = HeapMeter;
 
 /// The ALPN protocol of both ends.
 pub const ALPN: &[u8] = b"test";
 
-/// Timers and flights of one stretch of time: more is a loop without an end.
+/// The most timers and flights in one period of time: more would be an endless loop.
 const MAX_ROUNDS: u32 = 20_000;
 
 /// How far the handshake is when the test begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// The client's first flight arrived, nothing else: both ends can send Initial packets.
+    /// The client's first flight arrived, and nothing else. Both ends can send Initial packets.
     Initial,
-    /// The server's first flight arrived as well: both ends can send Handshake packets.
+    /// The server's first flight arrived as well. Both ends can send Handshake packets.
     Handshake,
     /// The handshake is confirmed at both ends.
     Confirmed,
@@ -49,7 +49,7 @@ pub struct Options {
     pub alpn: Vec<u8>,
     /// The peer's connection ID.
     pub scid: ConnectionId,
-    /// Whether the server under test asks for a Retry first.
+    /// Whether the server under test sends a Retry first.
     pub retry: bool,
 }
 
@@ -73,11 +73,11 @@ impl Default for Options {
 
 /// The endpoint under test and the peer.
 ///
-/// The world drives the endpoint by hand and not with `quic_core::testing::Driver`: the meter has to count each call of the
-/// endpoint and of the connection, and nothing that the world does in between.
+/// The world drives the endpoint by hand and not with `quic_core::testing::Driver`. The meter has to count
+/// each call of the endpoint and of the connection, and nothing that the world does in between.
 #[derive(Debug)]
 pub struct World {
-    /// Fake time.
+    /// The virtual time.
     pub now: Timestamp,
     /// The endpoint under test.
     pub endpoint: Endpoint,
@@ -89,11 +89,11 @@ pub struct World {
     pub peer: Peer,
     /// Why the endpoint itself dropped datagrams.
     pub drops: Vec<DropReason>,
-    /// Datagrams that the endpoint sent, the last ones last.
+    /// The datagrams that the endpoint sent, in order.
     pub sent: Vec<Vec<u8>>,
-    /// Where they went.
+    /// The destinations of these datagrams.
     pub sent_to: Vec<SocketAddr>,
-    /// Datagrams that the endpoint's connection has sent in answer to nobody: stateless ones.
+    /// The stateless datagrams that the endpoint sent.
     pub stateless: Vec<Vec<u8>>,
     /// Bytes that the endpoint received.
     pub bytes_in: u64,
@@ -105,19 +105,19 @@ pub struct World {
     pub reads: bool,
     pub(crate) retry: bool,
     pub(crate) next_stream: u64,
-    /// The heap before there was a connection.
+    /// The heap before the connection existed.
     pub(crate) baseline: Measure,
-    /// The heap of the endpoint and its connection, as far as the world calls them and not a test.
+    /// The heap of the endpoint and its connection, counted in calls by the world but not by a test.
     pub(crate) meter: Meter,
-    /// What the endpoint's connections hold together.
+    /// The memory budget that the endpoint's connections share.
     pub(crate) budget: EndpointBudget,
-    /// The datagram that a flood writes.
+    /// The datagram buffer of a flood.
     pub(crate) scratch: Vec<u8>,
-    /// What the endpoint writes its datagrams into.
+    /// The buffer for the endpoint's datagrams.
     transmit: Vec<u8>,
 }
 
-/// Where the endpoint under test lives.
+/// The address of the endpoint under test.
 fn endpoint_address() -> SocketAddr {
     "192.0.2.2:443".parse().expect("an address")
 }
@@ -129,7 +129,7 @@ impl World {
         Self::with(under_test, stage, Options::default())
     }
 
-    /// A world, its handshake brought to `stage`.
+    /// A world whose handshake has reached `stage`.
     #[must_use]
     pub fn with(under_test: Side, stage: Stage, options: Options) -> Self {
         let mut world = Self::before(under_test, options);
@@ -152,7 +152,7 @@ impl World {
         world
     }
 
-    /// A world in which nothing has been sent.
+    /// A world before the first datagram.
     #[must_use]
     pub fn before(under_test: Side, options: Options) -> Self {
         let cids = CidFactory::new(8, 0, &[7; 32]);
@@ -203,7 +203,7 @@ impl World {
         }
     }
 
-    /// The client's first flight.
+    /// Sends the client's first flight.
     pub fn begin(&mut self) {
         if self.peer.side.is_client() {
             self.peer.start(ConnectionId::new(b"original-dst").expect("twelve bytes"));
@@ -226,18 +226,18 @@ impl World {
         &mut self.connection.as_mut().expect("there is a connection").1
     }
 
-    /// A datagram from the peer's address.
+    /// Delivers a datagram from the peer's address.
     pub fn deliver(&mut self, datagram: &[u8]) {
         self.deliver_from(self.peer_address, datagram);
     }
 
-    /// A datagram from any address, and everything that the endpoint says to it.
+    /// Delivers a datagram from any address, and handles everything that the endpoint sends.
     pub fn deliver_from(&mut self, remote: SocketAddr, datagram: &[u8]) {
         self.deliver_quietly(remote, datagram);
         self.poll();
     }
 
-    /// A datagram from any address; what the endpoint says waits until [`poll`](Self::poll).
+    /// Delivers a datagram from any address. The endpoint's datagrams wait until [`poll`](Self::poll).
     pub fn deliver_quietly(&mut self, remote: SocketAddr, datagram: &[u8]) {
         self.bytes_in += datagram.len() as u64;
         let meta =
@@ -261,7 +261,7 @@ impl World {
         }
     }
 
-    /// What the endpoint does with a datagram that is of no connection.
+    /// Handles the endpoint's event for a datagram that belongs to no connection.
     fn on_event(&mut self, event: DatagramEvent) {
         match event {
             DatagramEvent::StatelessReset(_) => {
@@ -275,7 +275,7 @@ impl World {
                     self.bytes_out += retry.bytes.len() as u64;
                     self.keep(retry.bytes);
                 } else if self.connection.is_some() {
-                    // One connection per world.
+                    // A world has a single connection.
                     let refusal = self.meter.count(|| self.endpoint.refuse(&incoming));
                     self.keep(refusal.bytes);
                 } else if let Ok(accepted) = self.meter.count(|| self.endpoint.accept(self.now, incoming)) {
@@ -292,7 +292,7 @@ impl World {
         }
     }
 
-    /// Keeps a stateless answer. The endpoint made it, and does not hold it.
+    /// Keeps a stateless response. The endpoint made it and does not hold it.
     fn keep(&mut self, answer: Vec<u8>) {
         self.stateless.push(answer.clone());
         self.meter.count(|| drop(answer));
@@ -304,7 +304,7 @@ impl World {
         self.deliver(&sealed);
     }
 
-    /// Seals `payload` into an honest 1-RTT packet and delivers it: for floods, without a vector per packet.
+    /// Like [`send`](Self::send) for 1-RTT packets, without a vector for each packet, for floods.
     pub fn send_fast(&mut self, payload: &[u8]) {
         let mut datagram = std::mem::take(&mut self.scratch);
         datagram.clear();
@@ -313,7 +313,7 @@ impl World {
         self.scratch = datagram;
     }
 
-    /// Takes everything that the endpoint has to say; the peer reads it.
+    /// Handles everything that the endpoint sends; the peer reads it.
     pub fn poll(&mut self) {
         let Some((handle, connection)) = &mut self.connection else { return };
         let mut buffer = std::mem::take(&mut self.transmit);
@@ -340,7 +340,8 @@ impl World {
         self.transmit = buffer;
     }
 
-    /// The peer's honest flight, and the answers. Says whether the peer had anything to send.
+    /// Delivers the peer's honest flight, and handles the responses. Returns whether the peer had anything to
+    /// send.
     pub fn step(&mut self) -> bool {
         let flight = self.peer.flight();
         for datagram in &flight {
@@ -357,7 +358,7 @@ impl World {
         }
     }
 
-    /// Time passes, timers fire, the peer answers honestly.
+    /// Lets time pass and timers fire. The peer responds honestly.
     pub fn run(&mut self, time: Duration) {
         let end = self.now + time;
         for round in 0.. {
@@ -376,7 +377,7 @@ impl World {
         self.now = self.now.max(end);
     }
 
-    /// Time passes, timers fire, the peer says nothing.
+    /// Lets time pass and timers fire. The peer sends nothing.
     pub fn run_silently(&mut self, time: Duration) {
         let end = self.now + time;
         for round in 0.. {

@@ -1,10 +1,11 @@
-//! Random sequences of everything that a peer may send, in front of the whole stack: what the stack holds is bounded by
-//! what it charges, and after the end nothing is left. A failure prints the line that plays its seed again.
+//! Random sequences of everything that a peer may send, against the whole stack. What the stack holds is
+//! bounded by what it charges, and after the end nothing is left. A failure prints the line that replays its
+//! seed.
 
 use hostile_peer::heap::{Report, play, warm_up};
 use quic_core::Side;
 
-/// Seeds of each role in a normal run.
+/// The number of seeds for each role in a normal run.
 const SEEDS: u64 = 200;
 
 fn sweep(side: Side) {

@@ -1,4 +1,4 @@
-//! An endpoint of quic-core as a node of a simulated network: the one adapter between the two.
+//! An endpoint of quic-core as a node of a simulated network, and the only adapter between the two.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -16,15 +16,15 @@ use quic_core::{
 
 use crate::{clock::EPOCH, party::Party, peer::Peer, watch::Watch};
 
-/// What a server does with new connections.
+/// How a server handles new connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
-    /// Takes them.
+    /// Accepts them.
     #[default]
     Accept,
-    /// Lets the client prove its address first.
+    /// Makes the client prove its address with a Retry first.
     Retry,
-    /// Turns them away.
+    /// Refuses them.
     Refuse,
 }
 
@@ -38,18 +38,20 @@ pub struct Traffic {
     /// Whether the remote has proved its address.
     validated: bool,
     watch: Option<Arc<Watch>>,
-    /// The first time that more than thrice the bytes received was sent before the address was validated.
+    /// The bytes received and sent when the limit of three times the bytes received was first exceeded,
+    /// before the address was validated.
     pub amplified: Option<(u64, u64)>,
 }
 
 impl Traffic {
-    /// With a client whose handshake proves nothing.
+    /// Traffic with a client whose handshake does not prove its address.
     #[cfg(test)]
     pub(crate) fn of_a_handshake() -> Self {
         Self { watch: Some(Arc::default()), ..Self::default() }
     }
 
-    /// `answered` says whether the peer has answered a challenge there, where it did not begin.
+    /// Counts sent bytes. `answered` tells whether the peer has answered a challenge at an address where the
+    /// connection did not begin.
     fn on_sent(&mut self, bytes: usize, answered: impl FnOnce() -> bool) {
         self.sent += bytes as u64;
         self.validated |= self.watch.as_ref().is_some_and(|watch| watch.saw_handshake_packet());
@@ -62,21 +64,21 @@ impl Traffic {
     }
 }
 
-/// An endpoint with its connections, as a node of a simulated network. `P` is what a connection's application
-/// does.
+/// An endpoint with its connections, as a node of a simulated network. `P` is the application of a
+/// connection.
 #[derive(Debug)]
 pub struct Host<P: Party = Peer> {
-    /// The endpoint, and the connections that live.
+    /// The endpoint and its open connections.
     pub driver: Driver<P>,
-    /// What becomes of new connections.
+    /// How new connections are handled.
     pub policy: Policy,
     /// Connections that are drained and that the endpoint has forgotten.
     pub gone: Vec<P>,
-    /// What was sent to and received from whom.
+    /// The traffic with each remote address.
     pub traffic: BTreeMap<SocketAddr, Traffic>,
-    /// The application does not look at what comes.
+    /// Whether the application ignores events and data.
     pub idle: bool,
-    /// How far the clock shown to the endpoint is ahead of the virtual time, in nanoseconds; may be negative.
+    /// How far the endpoint's clock is ahead of the virtual time, in nanoseconds; may be negative.
     pub skew: i64,
     role: P::Role,
     address: SocketAddr,
@@ -85,13 +87,13 @@ pub struct Host<P: Party = Peer> {
 }
 
 impl Host {
-    /// A host at `address`; with `server` it accepts connections, and echoes.
+    /// A host at `address`. With `server` it accepts connections, and echoes.
     #[must_use]
     pub fn new(seed: u64, address: SocketAddr, server: Option<Arc<ServerConfig>>) -> Self {
         Self::with_cids(seed, address, server, cids(seed))
     }
 
-    /// The same with a connection ID factory: a restarted host has the old key and another `seed`.
+    /// The same with a connection ID factory. A restarted host has the old key and another `seed`.
     #[must_use]
     pub fn with_cids(
         seed: u64,
@@ -109,7 +111,7 @@ fn cids(seed: u64) -> CidFactory {
 }
 
 impl<P: Party> Host<P> {
-    /// A host at `address` all of whose connections have this role; with `server` it accepts connections.
+    /// A host at `address`, with this role for all of its connections. With `server` it accepts connections.
     #[must_use]
     pub fn playing(seed: u64, address: SocketAddr, server: Option<Arc<ServerConfig>>, role: P::Role) -> Self {
         Self::of(seed, address, server, cids(seed), role)
@@ -138,7 +140,7 @@ impl<P: Party> Host<P> {
         }
     }
 
-    /// The time shown to the endpoint at the virtual time `now`.
+    /// The endpoint's time at the virtual time `now`.
     #[must_use]
     pub fn clock(&self, now: u64) -> Timestamp {
         Timestamp::from_nanos((now + EPOCH).saturating_add_signed(self.skew))
@@ -156,7 +158,7 @@ impl<P: Party> Host<P> {
         handle
     }
 
-    /// The only connection.
+    /// The only connection's application.
     ///
     /// # Panics
     /// If there is none.
@@ -165,7 +167,7 @@ impl<P: Party> Host<P> {
         self.driver.first()
     }
 
-    /// The only connection.
+    /// The only connection's application.
     ///
     /// # Panics
     /// If there is none.
@@ -173,13 +175,13 @@ impl<P: Party> Host<P> {
         self.driver.first_mut()
     }
 
-    /// The latest connection, alive or gone.
+    /// The latest connection's application, whether the connection is open or gone.
     #[must_use]
     pub fn last_peer(&self) -> Option<&P> {
         self.driver.connections.values().next_back().or(self.gone.last())
     }
 
-    /// The latest connection, if it lives, to be used as its application would.
+    /// The latest connection's application, if the connection is open.
     pub fn last_peer_mut(&mut self) -> Option<&mut P> {
         self.driver.connections.values_mut().next_back()
     }
@@ -214,7 +216,7 @@ impl<P: Party> Host<P> {
         }
     }
 
-    /// Lets all applications work, and forgets connections that are over.
+    /// Lets all applications work, and forgets ended connections.
     fn settle(&mut self, now: Timestamp) {
         if !self.idle {
             self.driver.connections.values_mut().for_each(|peer| peer.work(now));
@@ -222,7 +224,7 @@ impl<P: Party> Host<P> {
         self.gone.extend(self.driver.forget_drained());
     }
 
-    /// Puts all that the connections have to send now into `out`.
+    /// Adds everything that the connections have to send to `out`.
     fn fill(&mut self, now: Timestamp) {
         let Self { driver, out, address, .. } = self;
         driver.transmit(now, |train, datagram| {

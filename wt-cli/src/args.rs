@@ -6,14 +6,14 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::{congestion::Choice, exit::TABLE, field::Field, limits::Limits, relay::LinkSpec};
 
-/// WebTransport and HTTP/3 over a QUIC of its own: server, client, demonstration.
+/// WebTransport and HTTP/3 over its own QUIC: server, client, demonstration.
 #[derive(Debug, Parser)]
 #[command(name = "weft", version, after_help = TABLE, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// Tell more about what happens (-v: information, -vv: debugging, -vvv: everything); `RUST_LOG` overrides it
+    /// Log more (-v: information, -vv: debugging, -vvv: everything); `RUST_LOG` overrides it
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
-    /// Print results as JSON, one object a line
+    /// Print results as JSON, one object per line
     #[arg(long, global = true)]
     pub(crate) json: bool,
     #[command(subcommand)]
@@ -21,7 +21,7 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// Whether errors alone are to be told.
+    /// Whether only errors are to be printed.
     pub(crate) const fn is_quiet(&self) -> bool {
         matches!(self.command, Command::Connect(Connect { quiet: true, .. }))
     }
@@ -33,9 +33,9 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Serve WebTransport echo on /echo, and GET of / and /bytes/N over HTTP/3
     Serve(Box<Serve>),
-    /// Open a session: standard input goes to a stream, the stream comes to standard output
+    /// Open a session: standard input goes to a stream, and the stream's data goes to standard output
     Connect(Connect),
-    /// Explain step by step why a session can or cannot be made, and what to change
+    /// Explain step by step why a session can or cannot be established, and what to change
     Doctor(Doctor),
     /// Make, show and rotate certificates that browsers accept by their hash
     #[command(subcommand)]
@@ -49,7 +49,7 @@ pub(crate) enum Command {
     },
     /// Write a manual page for the command and each of its subcommands
     Man {
-        /// Directory to write them to; it is made if it is missing
+        /// Directory to write them to; it is created if it is missing
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
@@ -57,13 +57,14 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// Leave after the client's part; status 0 only if every step gave the expected bytes
+    /// Exit after the client's part; the status is 0 only if every step returned the expected bytes
     #[arg(long)]
     pub(crate) once: bool,
-    /// The link between page and server that the three kinds of congestion control are compared on: rate, round trip, buffer
+    /// The link between page and server on which the page compares the three kinds of congestion control:
+    /// rate, round trip, buffer
     #[arg(long, default_value = "20mbit,40ms,1bdp", value_name = "LINK", value_parser = LinkSpec::from_str)]
     pub(crate) link: LinkSpec,
-    /// UDP and page port on 127.0.0.1 and `::1`; 0 takes free ones
+    /// Port for UDP and for the page, on 127.0.0.1 and `::1`; 0 picks free ones
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     pub(crate) port: u16,
 }
@@ -73,38 +74,44 @@ pub(crate) struct Serve {
     /// Address to listen on; may be given several times
     #[arg(long, value_name = "ADDR", value_parser = address, default_values = ["127.0.0.1:4433", "[::1]:4433"])]
     pub(crate) listen: Vec<SocketAddr>,
-    /// Certificate chain in PEM, read again when it changes and on SIGHUP; without it self-signed ones for 13 days follow each other
+    /// Certificate chain in PEM, read again when it changes and on SIGHUP; without it, the server makes
+    /// self-signed certificates for 13 days each
     #[arg(long, value_name = "PEM", requires = "key")]
     pub(crate) cert: Option<PathBuf>,
     /// Private key in PEM
     #[arg(long, value_name = "PEM", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
-    /// Origin of pages that may connect, as <https://example.org>; may be given several times, '*' permits all
+    /// Origin of pages that may connect, such as <https://example.org>; may be given several times, '*'
+    /// permits all
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) origin: Vec<String>,
-    /// Congestion control of what is sent: a kind (default, throughput, low-latency), or a controller by its name, such as cubic
+    /// Congestion control for the data sent: a kind (default, throughput, low-latency), or the name of a
+    /// controller, such as cubic
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) congestion: Choice,
-    /// Tell every so many seconds (1 without a number), on standard error, how each connection does: rate, round trip, queue, window
+    /// Report the state of each connection on standard error, every SECONDS seconds (1 without a number):
+    /// rate, round trip, queue, window
     #[arg(long, value_name = "SECONDS", value_parser = seconds, num_args = 0..=1, require_equals = true, default_missing_value = "1")]
     pub(crate) stats: Option<f64>,
-    /// Keep a secret in this directory, made if it is missing, so that clients hear of it at once when the server was killed and started again
+    /// Keep a secret in this directory (created if missing), so that clients learn at once that the server
+    /// was killed and started again
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
-    /// Agree to this application protocol if a client offers it; may be given several times
+    /// Accept this application protocol if a client offers it; may be given several times
     #[arg(long, value_name = "NAME")]
     pub(crate) protocol: Vec<String>,
-    /// Serve each bidirectional stream, at every path, with a process of this program, whose standard input and output it is;
-    /// its arguments follow after --
+    /// Serve each bidirectional stream, at every path, with a process of this program: the stream is its
+    /// standard input and output. The program's arguments follow after --
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) exec: Option<PathBuf>,
-    /// Processes at once (--exec); a stream beyond is reset with code 75
+    /// The most processes at once (--exec); further streams are reset with code 75
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000), requires = "exec")]
     pub(crate) exec_limit: u32,
-    /// Processes that one session may have of them (--exec)
+    /// The most of these processes for one session (--exec)
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=100_000), requires = "exec")]
     pub(crate) exec_session_limit: u32,
-    /// Answer GET /metrics at this TCP address with the server's figures in Prometheus' text format, over plain HTTP/1.1
+    /// Answer GET /metrics at this TCP address with the server's metrics in Prometheus' text format, over
+    /// plain HTTP/1.1
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) metrics: Option<SocketAddr>,
     #[command(flatten)]
@@ -114,22 +121,22 @@ pub(crate) struct Serve {
     pub(crate) arguments: Vec<OsString>,
 }
 
-/// How long a session may take to be made, unless the command line says otherwise, in seconds.
+/// How long it may take to establish a session unless the command line says otherwise, in seconds.
 pub(crate) const CONNECT_TIMEOUT: f64 = 10.0;
 
-/// How a server is asked for a session.
+/// How a session is requested from a server.
 #[derive(Debug, Args)]
 pub(crate) struct Asking {
     /// `https://HOST[:PORT]/PATH`
     pub(crate) url: String,
-    /// Accept the certificate with this SHA-256 (64 hexadecimal digits), as a page with serverCertificateHashes does; may
-    /// be given several times
+    /// Accept the certificate with this SHA-256 (64 hexadecimal digits), as a page with
+    /// serverCertificateHashes does; may be given several times
     #[arg(long, value_name = "HEX")]
     pub(crate) cert_hash: Vec<String>,
     /// Trust this CA certificate (PEM or DER) instead of the system's
     #[arg(long, value_name = "PEM", conflicts_with = "cert_hash")]
     pub(crate) ca: Option<PathBuf>,
-    /// Send this origin, as a page of it would
+    /// Send this origin, as a page of that origin would
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) origin: Option<String>,
     /// Offer this application protocol; may be given several times, best first
@@ -144,38 +151,42 @@ pub(crate) struct Asking {
 pub(crate) struct Connect {
     #[command(flatten)]
     pub(crate) asking: Asking,
-    /// How long the session may take to be made, in seconds: name, handshake and the server's answer together
+    /// How long it may take to establish the session, in seconds: name lookup, handshake and the server's
+    /// answer together
     #[arg(long, default_value_t = CONNECT_TIMEOUT, value_parser = seconds, value_name = "SECONDS")]
     pub(crate) timeout: f64,
-    /// Tell errors alone: no statistics at the end, no warnings
+    /// Print only errors: no statistics at the end, no warnings
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Send each line of standard input as a datagram, print datagrams that arrive
+    /// Send each line of standard input as a datagram, and print the datagrams that arrive
     #[arg(long, conflicts_with_all = ["uni", "lines"])]
     pub(crate) datagrams: bool,
-    /// Use a unidirectional stream each way; with --lines a stream for each line, and no answers
+    /// Use a unidirectional stream in each direction; with --lines a stream for each line, and no answers
     #[arg(long)]
     pub(crate) uni: bool,
-    /// Send each line of standard input on a stream of its own; the answers come in the order of the lines, with --json as they come
+    /// Send each line of standard input on its own stream; the answers are printed in the order of the lines,
+    /// with --json as they arrive
     #[arg(long)]
     pub(crate) lines: bool,
-    /// Streams whose answers are waited for at once (--lines)
+    /// The most streams that wait for their answers at once (--lines)
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = up_to::<10_000>, requires = "lines")]
     pub(crate) streams: usize,
-    /// Print what comes on streams that the server opens, until the session ends; nothing is sent without --lines, --uni or
-    /// --datagrams
+    /// Print what arrives on streams that the server opens, until the session ends; nothing is sent without
+    /// --lines, --uni or --datagrams
     #[arg(long)]
     pub(crate) listen: bool,
-    /// Congestion control of what is sent: a kind (default, throughput, low-latency), or a controller by its name, such as cubic
+    /// Congestion control for the data sent: a kind (default, throughput, low-latency), or the name of a
+    /// controller, such as cubic
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) congestion: Choice,
-    /// Tell every so many seconds (1 without a number), on standard error, how the connection does: rate, round trip, queue, window
+    /// Report the state of the connection on standard error, every SECONDS seconds (1 without a number):
+    /// rate, round trip, queue, window
     #[arg(long, value_name = "SECONDS", value_parser = seconds, num_args = 0..=1, require_equals = true, default_missing_value = "1", conflicts_with = "quiet")]
     pub(crate) stats: Option<f64>,
 }
 
 impl Connect {
-    /// Whether what it does is complete at some time. The others go on until somebody says that it is enough.
+    /// Whether the command completes by itself. Without that it goes on until somebody stops it.
     pub(crate) const fn has_an_end(&self) -> bool {
         !self.listen && !self.datagrams
     }
@@ -197,24 +208,25 @@ pub(crate) struct Doctor {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CertAction {
-    /// Write a self-signed certificate for 13 days and its key, and tell what pages and browsers need
+    /// Write a self-signed certificate for 13 days and its key, and print what pages and browsers need
     Make(CertMake),
-    /// Tell the same of a certificate that is there, and whether browsers take it by hash
+    /// Print the same for an existing certificate, and whether browsers accept it by hash
     Show {
-        /// The certificate in PEM or DER; of a chain the first
+        /// The certificate in PEM or DER; the first one of a chain
         file: PathBuf,
     },
-    /// Replace a certificate and its key before they expire, for the same names; tells the old hash and the new one
+    /// Replace a certificate and its key before they expire, for the same names; prints the old hash and the
+    /// new one
     Rotate(CertRotate),
 }
 
-/// Where certificate and key are. One file can hold both: it changes in one step.
+/// Where certificate and key are. One file can hold both, so that both change in one step.
 #[derive(Debug, Args)]
 pub(crate) struct CertFiles {
     /// Certificate file (PEM)
     #[arg(long, value_name = "PEM", default_value = "cert.pem")]
     pub(crate) cert: PathBuf,
-    /// Key file (PEM), readable for its owner alone; may be the certificate file
+    /// Key file (PEM), readable only for its owner; may be the certificate file
     #[arg(long, value_name = "PEM", default_value = "key.pem")]
     pub(crate) key: PathBuf,
 }
@@ -226,7 +238,7 @@ pub(crate) struct CertMake {
     /// DNS name or IP address that the certificate is for; may be given several times
     #[arg(long, value_name = "NAME", default_values = ["localhost", "127.0.0.1", "::1"])]
     pub(crate) name: Vec<String>,
-    /// Replace files that are there
+    /// Replace existing files
     #[arg(long)]
     pub(crate) force: bool,
 }
@@ -238,63 +250,65 @@ pub(crate) struct CertRotate {
     /// Do nothing while the certificate is valid for this many days or more
     #[arg(long, value_name = "DAYS", default_value_t = 6)]
     pub(crate) before: u32,
-    /// Rotate however long it is valid
+    /// Rotate even if the certificate is valid for longer
     #[arg(long)]
     pub(crate) force: bool,
 }
 
-/// What `weft perf` measures. The options are those of the harnesses that measure other stacks on the same work.
+/// What `weft perf` measures. The options are the same as those of the harnesses that measure other stacks on
+/// the same work.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Perf {
-    /// `pair` runs both ends as two processes, the figure to compare; `server` and `client` are the ends alone
+    /// `pair` runs both ends as two processes, which gives the figure to compare; `server` and `client` run
+    /// one end
     #[arg(value_enum)]
     pub(crate) role: PerfRole,
     /// quic: `quic-core` driven by hand; wt: WebTransport sessions of `wt-api`
     #[arg(long, value_enum, default_value_t = PerfLevel::Quic)]
     pub(crate) level: PerfLevel,
-    /// bulk: one stream down; multi: many; upload: one stream up; rr: a stream for each request; datagram: up, as many as
-    /// the stack takes; handshake: connections, or sessions with theirs, that are made and closed; idle: what those that rest
-    /// cost in memory
+    /// bulk: one stream down; multi: many; upload: one stream up; rr: a stream for each request; datagram:
+    /// up, as many as the stack takes; handshake: connections, or sessions with their connections, that are
+    /// made and closed; idle: the memory that idle ones need
     #[arg(long, value_enum, default_value_t = PerfMode::Bulk)]
     pub(crate) mode: PerfMode,
     /// How long to measure, in seconds
     #[arg(long, default_value_t = 5.0, value_parser = seconds)]
     pub(crate) seconds: f64,
-    /// Bytes to download at most
+    /// The most bytes to download
     #[arg(long, default_value_t = 1 << 40)]
     pub(crate) bytes: u64,
-    /// Bytes of a request and of its answer (rr), at least 17; of a datagram
+    /// Bytes in a request and in its answer (rr), at least 17; bytes in a datagram
     #[arg(long, default_value_t = 64, value_parser = up_to::<1_048_576>)]
     pub(crate) size: usize,
-    /// Streams (multi)
+    /// The number of streams (multi)
     #[arg(long, default_value_t = 100, value_parser = up_to::<10_000>)]
     pub(crate) streams: usize,
-    /// Requests under way at once (rr)
+    /// Concurrent requests (rr)
     #[arg(long, default_value_t = 64, value_parser = up_to::<10_000>)]
     pub(crate) inflight: usize,
-    /// Handshakes under way at once (handshake; default 8), or connections to hold (idle; default 2000)
+    /// Concurrent handshakes (handshake; default 8), or connections to hold (idle; default 2000)
     #[arg(long, value_parser = up_to::<100_000>)]
     pub(crate) conns: Option<usize>,
-    /// Congestion control of what each end sends: a kind (default, throughput, low-latency), or a controller by its name, such as
-    /// cubic
+    /// Congestion control for what each end sends: a kind (default, throughput, low-latency), or the name of
+    /// a controller, such as cubic
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) congestion: Choice,
-    /// UDP payload that path MTU discovery may reach, in bytes
+    /// The largest UDP payload that path MTU discovery may reach, in bytes
     #[arg(long, default_value_t = 1452, value_parser = clap::value_parser!(u16).range(1200..=65_527))]
     pub(crate) mtu: u16,
-    /// Receive window of a stream, in bytes; that of the connection is four times as large
+    /// Receive window of a stream, in bytes; the connection's is four times as large
     #[arg(long, default_value_t = 16 << 20, value_parser = clap::value_parser!(u64).range(1 << 14..=1 << 30))]
     pub(crate) window: u64,
-    /// Socket buffers, in bytes; the system may give less
+    /// Size of the socket buffers, in bytes; the system may give less
     #[arg(long, default_value_t = 4 << 20)]
     pub(crate) buf: usize,
-    /// Processors of the server and of the client (pair)
+    /// The processors for the server and for the client (pair)
     #[arg(long, default_value = "0,1", value_parser = cores, value_name = "A,B")]
     pub(crate) cores: (usize, usize),
     /// The server's address
     #[arg(long, default_value = "127.0.0.1:0", value_parser = address, value_name = "IP:PORT")]
     pub(crate) addr: SocketAddr,
-    /// Where the certificate is; the server makes one if there is none
+    /// Directory of the certificate; the server makes one if there is none
     #[arg(long)]
     pub(crate) dir: Option<PathBuf>,
     /// Answers questions of `pair` on standard input
@@ -303,18 +317,19 @@ pub(crate) struct Perf {
 }
 
 impl Perf {
-    /// Connections at once.
+    /// How many connections exist at once.
     pub(crate) fn conns(&self) -> usize {
         self.conns.unwrap_or(if self.mode == PerfMode::Idle { 2_000 } else { 8 })
     }
 
-    /// Where the certificate is.
+    /// The directory of the certificate.
     pub(crate) fn directory(&self) -> PathBuf {
         self.dir.clone().unwrap_or_else(|| std::env::temp_dir().join("weft-perf"))
     }
 }
 
-/// An address of this machine, or of a server: names are not looked up, for they may stand for several.
+/// An address of this machine, or of a server. Names are not looked up, because a name may stand for several
+/// addresses.
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).unwrap_or(443);
@@ -331,7 +346,7 @@ fn up_to<const LIMIT: usize>(text: &str) -> Result<usize, String> {
 
 fn cores(text: &str) -> Result<(usize, usize), String> {
     let parsed = text.split_once(',').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
-    parsed.ok_or_else(|| "two numbers of processors, as 0,1".to_owned())
+    parsed.ok_or_else(|| "the numbers of two processors, such as 0,1".to_owned())
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -339,7 +354,7 @@ fn seconds(text: &str) -> Result<f64, String> {
     parsed.ok_or_else(|| "a number of seconds from 0.01 to 3600".to_owned())
 }
 
-/// Which end, or both.
+/// One end, or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PerfRole {
     Server,
@@ -366,7 +381,7 @@ pub(crate) enum PerfMode {
     Idle,
 }
 
-/// The name on the command line, also in results.
+/// Displays the name on the command line, which results use too.
 macro_rules! display_as_named {
     ($($name:ident),*) => {
         $(impl std::fmt::Display for $name {

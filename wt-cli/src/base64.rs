@@ -1,8 +1,8 @@
-//! Base64 (RFC 4648 §4), for contents that are no text.
+//! Base64 (RFC 4648 §4), for contents that are not text.
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// The text of these bytes, padded.
+/// The padded Base64 text of `data`.
 pub(crate) fn encode(data: &[u8]) -> String {
     let mut text = String::with_capacity(data.len().div_ceil(3) * 4);
     for chunk in data.chunks(3) {

@@ -1,4 +1,4 @@
-//! The calendar: when it is, and dates in UTC for people and programs.
+//! The calendar: the present time, and dates in UTC for people and programs.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,8 @@ pub(crate) fn now() -> SystemTime {
     SystemTime::now()
 }
 
-/// A time as in RFC 3339, to the second, such as `2026-11-26T08:30:00Z`. Times before 1970 are shown as its begin.
+/// A time as in RFC 3339, to the second, such as `2026-11-26T08:30:00Z`. Times before 1970 are shown as its
+/// start.
 pub(crate) fn utc(time: SystemTime) -> String {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
@@ -18,22 +19,22 @@ pub(crate) fn utc(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
-/// Year, month and day, that many days after 1 January 1970, by the Gregorian rule of leap years.
+/// The year, month and day that lie `days` days after 1 January 1970, in the Gregorian calendar.
 fn date(days: u64) -> (u64, u64, u64) {
-    // Counted from 1 March of the year 0: then the leap day, if there is one, is a year's last.
+    // Counted from 1 March of the year 0, so that a leap day is the last day of a year.
     let days = days + 719_468;
-    // 400 years always have this many days.
+    // Every 400 years have this many days.
     let (cycle, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
-    // From March on, five months have 153 days, twice and a part.
+    // From March on, every five months have 153 days.
     let month = (5 * day + 2) / 153;
     let day = day - (153 * month + 2) / 5 + 1;
     let (month, next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
     (cycle * 400 + year + next_year, month, day)
 }
 
-/// A span as people say it: days and hours, or hours and minutes when it is short.
+/// A time span for people: days and hours, or hours and minutes if it is short.
 pub(crate) fn span(span: Duration) -> String {
     let minutes = span.as_secs() / 60;
     let (days, hours) = (minutes / 1_440, minutes / 60 % 24);
@@ -51,7 +52,7 @@ mod tests {
 
     #[test]
     fn dates_are_those_of_the_calendar() {
-        // As `date -u -d @N +%FT%TZ` tells them.
+        // As `date -u -d @N +%FT%TZ` prints them.
         for (seconds, expected) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_399, "2000-02-28T23:59:59Z"),
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_said_in_two_units() {
+    fn spans_have_two_units() {
         let hour = Duration::from_secs(3_600);
         for (of, expected) in [
             (13 * DAY + hour, "13 days 1 h"),

@@ -1,6 +1,6 @@
-//! What the command line says of congestion control, and what is told of it while it works.
+//! The congestion control that the command line names, and reports about it at run time.
 //!
-//! Owns the names that `--congestion` takes and the lines of `--stats`. Must never know commands.
+//! Owns the names that `--congestion` takes and the lines of `--stats`. It must never know commands.
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ const KINDS: [(&str, CongestionControl); 3] = [
     ("low-latency", CongestionControl::LowLatency),
 ];
 
-/// What is asked for: a kind of congestion control, or a controller by its name.
+/// A kind of congestion control, or a controller by its name.
 #[derive(Clone, Debug)]
 pub(crate) enum Choice {
     Kind(CongestionControl),
@@ -29,7 +29,7 @@ pub(crate) enum Choice {
 }
 
 impl Choice {
-    /// The kind that the API is asked for, and settings of QUIC with the controllers.
+    /// The kind to ask the API for, and transport settings with the controllers.
     pub(crate) fn apply(&self) -> (CongestionControl, TransportConfig) {
         match self {
             Self::Kind(kind) => (*kind, TransportConfig::default()),
@@ -40,7 +40,7 @@ impl Choice {
         }
     }
 
-    /// The controllers, for those who have QUIC alone.
+    /// The controllers, for programs that use QUIC alone.
     pub(crate) fn controllers(&self) -> CongestionConfig {
         let algorithm = match self {
             Self::Kind(kind) => kind.algorithm(),
@@ -49,7 +49,7 @@ impl Choice {
         algorithm.map_or_else(CongestionConfig::default, CongestionConfig::new)
     }
 
-    /// As the command line has it.
+    /// The name as the command line takes it.
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Kind(kind) => {
@@ -73,12 +73,12 @@ impl FromStr for Choice {
     }
 }
 
-/// What the packets wait for in queues on the way, as far as round trips tell.
+/// How long packets wait in queues on the path, as far as round-trip times tell.
 fn queue(stats: &ConnectionStats) -> Option<Duration> {
     stats.min_rtt.map(|lowest| stats.smoothed_rtt.saturating_sub(lowest))
 }
 
-/// A line for people.
+/// The report for people, on one line.
 fn line(stats: &ConnectionStats) -> String {
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     let rate = stats
@@ -96,7 +96,8 @@ fn line(stats: &ConnectionStats) -> String {
     )
 }
 
-/// The same for programs; times in milliseconds, the rate in bits per second, the rest in bytes and packets.
+/// The report for programs: times in milliseconds, the rate in bits per second, the rest in bytes and
+/// packets.
 fn event(connection: &Connection, stats: &ConnectionStats) -> Value {
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     json!({
@@ -114,14 +115,15 @@ fn event(connection: &Connection, stats: &ConnectionStats) -> Value {
     })
 }
 
-/// Something that is told again and again.
+/// A timer for a repeated report.
 fn each(seconds: f64) -> tokio::time::Interval {
     let mut each = tokio::time::interval(Duration::from_secs_f64(seconds));
     each.set_missed_tick_behavior(MissedTickBehavior::Delay);
     each
 }
 
-/// Tells how a client's connection does, every so many seconds, for as long as it lives: programs through `tell`.
+/// Reports the state of a client's connection every `seconds` seconds, as long as it lives; to programs
+/// through `tell`.
 pub(crate) async fn watch<E>(
     connection: &Connection,
     seconds: f64,
@@ -141,7 +143,8 @@ pub(crate) async fn watch<E>(
     Ok(())
 }
 
-/// Tells how each connection of a server does, every so many seconds, without end; never if nobody wants it.
+/// Reports the state of each connection of a server every `seconds` seconds, without end; never if `seconds`
+/// is `None`.
 pub(crate) async fn watch_all(server: &Arc<Server>, seconds: Option<f64>, json: bool) {
     let Some(seconds) = seconds else { return std::future::pending().await };
     let mut each = each(seconds);

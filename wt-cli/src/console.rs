@@ -1,17 +1,17 @@
-//! Texts for whoever reads them: nobody may, and that is no reason to panic.
+//! Writing to standard output and standard error without a panic if nobody reads.
 
 use std::io::{self, Write as _};
 
-/// Writes to standard output, at once.
+/// Writes to standard output, unbuffered.
 ///
 /// # Errors
-/// It cannot be written to, or nobody reads it any more.
+/// It cannot be written to, or its reader is gone.
 pub fn say(text: &str) -> io::Result<()> {
     let mut output = io::stdout().lock();
     output.write_all(text.as_bytes()).and_then(|()| output.flush())
 }
 
-/// Writes to standard error. If nobody reads it, there is nobody to tell.
+/// Writes to standard error. A failure is ignored, because it could not be reported anywhere.
 pub fn tell(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

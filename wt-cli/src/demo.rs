@@ -1,4 +1,4 @@
-//! `weft demo`: server, client, and a page to go on by hand.
+//! `weft demo`: a server, a client, and a page for trying it by hand.
 
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     serve::{self, Certificate},
 };
 
-/// No step takes this long on one machine.
+/// The time limit of a step. On one machine no step takes this long.
 const STEP_LIMIT: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -85,7 +85,7 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
         () = &mut accepting => {}
         _ = signals.stop() => {}
     }
-    // Sessions over the link hear of it, too.
+    // The signal also ends the sessions over the link.
     let ended = tokio::select! {
         ended = serve::drain(&server, &service.open, DRAIN, &mut signals, json) => ended,
         error = &mut relaying => return Err(broken(error)),
@@ -93,13 +93,13 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
     Ok(if good || ended != Exit::Success { ended } else { Exit::Failure })
 }
 
-/// The link to the server at `server` that the kinds of congestion control are compared on.
+/// The link to the server at `server` on which the page compares the kinds of congestion control.
 async fn relay(link: &LinkSpec, server: SocketAddr) -> Result<Relay, Ended> {
     let bound = Relay::bind(link, server, SocketAddr::new(server.ip(), 0)).await;
     bound.map_err(|error| Ended::new(Exit::Failure, format!("no socket for the link: {error}")))
 }
 
-/// What a client did against one address.
+/// The steps of a client with one address.
 struct Steps {
     steps: Vec<(&'static str, Result<String, String>)>,
     stats: Option<WebTransportStats>,
@@ -132,13 +132,13 @@ async fn drive(address: SocketAddr, hashes: Vec<CertificateHash>) -> Steps {
     steps
 }
 
-/// What a step found out, in words.
+/// What a step found, in words.
 type StepResult = Result<String, Box<dyn std::error::Error + Send + Sync>>;
 
 async fn step(work: impl Future<Output = StepResult>) -> Result<String, String> {
     match tokio::time::timeout(STEP_LIMIT, work).await {
         Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("not done after {STEP_LIMIT:?}")),
+        Err(_) => Err(format!("still running after {STEP_LIMIT:?}")),
     }
 }
 
@@ -203,7 +203,7 @@ async fn reset(session: &WebTransport) -> StepResult {
         Err(error) if error.stream_error_code() == Some(42) => {
             Ok("the server answered with the same code".to_owned())
         }
-        other => Err(format!("instead of a reset: {other:?}").into()),
+        other => Err(format!("expected a reset, got {other:?}").into()),
     }
 }
 
@@ -216,7 +216,7 @@ async fn close(session: &WebTransport) -> StepResult {
     Err(format!("closed with {info:?}").into())
 }
 
-/// Tells people where to go on.
+/// Tells people how to continue.
 fn invite(page: &str, url: &str, server: &Server) {
     let hashes: String = server.certificate_hashes().iter().map(|hash| format!("  {hash}\n")).collect();
     output::say(&format!(
@@ -225,7 +225,7 @@ fn invite(page: &str, url: &str, server: &Server) {
     ));
 }
 
-/// Prints what happened; true if all went well.
+/// Prints what happened. Returns whether all steps succeeded.
 fn report(address: SocketAddr, steps: &Steps, json: bool) -> bool {
     let good = steps.steps.iter().all(|(_, result)| result.is_ok()) && steps.steps.len() > 1;
     if json {

@@ -51,16 +51,16 @@ impl Drop for OpenGuard {
 #[derive(Clone, Default)]
 pub(crate) struct Service {
     pub(crate) open: Open,
-    /// Application protocols that are agreed to.
+    /// The application protocols that are accepted.
     pub(crate) protocols: Arc<[String]>,
-    /// Programs serve the streams of all sessions.
+    /// If set, programs serve the streams of all sessions.
     pub(crate) exec: Option<Arc<Exec>>,
-    /// The kinds of congestion control are shown, too.
+    /// Whether the kinds of congestion control are demonstrated too.
     pub(crate) modes: bool,
 }
 
 impl Service {
-    /// The first protocol of the client's that is agreed to.
+    /// The first protocol offered by the client that the server accepts.
     fn protocol(&self, request: &Request) -> Option<String> {
         request.protocols().iter().find(|offered| self.protocols.contains(offered)).cloned()
     }
@@ -159,7 +159,7 @@ pub(crate) fn http(request: &HttpRequest) -> HttpResponse {
     response
 }
 
-/// What is at a path without a query: its type, its size in bytes and itself.
+/// The resource at a path without a query: its type, its size in bytes and its content.
 fn resource(path: &str) -> Option<(&'static str, u64, Body)> {
     if path == "/" {
         let text = Bytes::from_static(b"weft: WebTransport echo is at /echo, bytes are at /bytes/N\n");

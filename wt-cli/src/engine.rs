@@ -1,6 +1,6 @@
-//! `quic-core` driven by hand, the way an embedder would: a socket, an endpoint, its connections, an application over them.
+//! Drives `quic-core` by hand: a socket, an endpoint, its connections, and an application on top.
 //!
-//! Owns the loop: receive a batch, expire, let the application work, send trains, wait. On the thread of the caller.
+//! Owns the loop on the caller's thread: receive, handle timeouts, run the application, send trains, wait.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,16 +20,16 @@ use quinn_udp::RecvMeta;
 use tokio::io::Interest;
 use wt_api::udp::{Progress, SocketOptions, Train, Trains, UdpSocket};
 
-/// Messages of one receive call.
+/// How many messages one receive call takes.
 const BATCH: usize = 4;
-/// The largest message: a train that the kernel joined.
+/// The largest message: a train that the kernel joined, in bytes.
 const MESSAGE: usize = 64 << 10;
-/// Receive calls before the application has its turn.
+/// How many receive calls are made before the application has its turn.
 const RECEIVES: usize = 16;
-/// QUIC datagrams of a connection before it has its turn at once: a quarter of what can wait for it.
+/// After how many QUIC datagrams a connection has its turn at once: a quarter of its receive queue.
 const DATAGRAMS: u64 = 256;
 
-/// An endpoint that cannot go on: what failed, and why.
+/// An endpoint that cannot continue: what failed, and why.
 #[derive(Debug)]
 pub struct EngineError(String);
 
@@ -53,60 +53,61 @@ impl From<EngineError> for String {
     }
 }
 
-/// What is done over the connections.
+/// The application over the connections.
 pub trait Application {
-    /// A connection has events to fetch.
+    /// A connection has events to poll.
     fn on_events(&mut self, now: Timestamp, handle: ConnectionHandle, connection: &mut Connection);
 
-    /// How many further connections to open now, to where the first one went.
+    /// How many further connections to open now, to the same peer as the first one.
     fn wanted(&mut self) -> usize {
         0
     }
 
-    /// One of them is being made.
+    /// One of these connections was started.
     fn on_connecting(&mut self, _handle: ConnectionHandle) {}
 
-    /// A connection is gone.
+    /// A connection has ended.
     fn on_closed(&mut self, handle: ConnectionHandle, connection: &Connection);
 
-    /// When [`on_time`](Self::on_time) is wanted.
+    /// When [`on_time`](Self::on_time) should be called.
     fn deadline(&self) -> Option<Instant> {
         None
     }
 
-    /// The deadline has come.
+    /// The deadline has passed.
     fn on_time(&mut self) {}
 
-    /// The network says that nothing listens at the port of the server, of which nothing was ever heard. Only clients are told.
+    /// The network reports that nothing listens at the server's port. Only clients are told, and only before
+    /// they heard from the server.
     fn on_refused(&mut self) {}
 
-    /// Whether the connections are to be closed, and the engine to end.
+    /// Whether to close the connections and end the engine.
     fn is_done(&self) -> bool {
         false
     }
 
-    /// The code to close them with: 0 says that all is well.
+    /// The application error code to close them with; 0 means success.
     fn close_code(&self) -> u64 {
         0
     }
 }
 
-/// How an endpoint is made.
+/// How to make an endpoint.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Where it listens. One of IPv6 takes IPv4 as well. A client's is unspecified.
+    /// Where to listen. An IPv6 address takes IPv4 as well. A client's address is unspecified.
     pub address: SocketAddr,
-    /// What the system is asked for, each way, in bytes; it may give less.
+    /// The size of each socket buffer to ask for, in bytes; the system may give less.
     pub socket_buffer: usize,
-    /// Answer every client that brings no token with a Retry packet (RFC 9000 §8.1.2).
+    /// Whether every client without a token is answered with a Retry packet (RFC 9000 §8.1.2).
     pub retry: bool,
 }
 
-/// A connection, and what stands in the set of deadlines.
+/// A connection, and its entry in the set of deadlines.
 struct Driven {
     connection: Connection,
     deadline: Option<Timestamp>,
-    /// QUIC datagrams that had come when the application was asked last.
+    /// How many QUIC datagrams had arrived when the application last had its turn.
     datagrams: u64,
 }
 
@@ -117,20 +118,21 @@ pub struct Engine {
     endpoint: Endpoint,
     retry: bool,
     connections: BTreeMap<usize, Driven>,
-    /// Connections with news: something came or is due, or the socket did not take all.
+    /// Connections with work: something arrived or is due, or the socket was full.
     active: BTreeSet<usize>,
     deadlines: BTreeSet<(Timestamp, usize)>,
-    /// Where connections are opened to.
+    /// The peer to which connections are opened.
     peer: Option<(ClientConfig, String, SocketAddr)>,
     origin: Instant,
     receive: Vec<BytesMut>,
     send: Vec<u8>,
-    /// A train that the socket did not take, of the connection with this index.
+    /// A train that the socket did not take, and the index of its connection.
     blocked: Option<(usize, Train)>,
-    /// When the system is asked again that had no memory for it.
+    /// When to retry after the system had no memory for it.
     again_at: Option<Timestamp>,
     responses: Vec<Response>,
-    /// A client that has heard nothing yet: what the network says of its server counts. Later anybody could have forged it.
+    /// Whether this is a client that has not heard from its server yet. Only then do the network's reports
+    /// about the server count; later anybody could forge them.
     knocking: bool,
 }
 
@@ -146,7 +148,7 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Binds a socket; with `server` it accepts connections.
+    /// Binds a socket. With `server` it accepts connections.
     ///
     /// # Errors
     /// The address cannot be used.
@@ -182,10 +184,10 @@ impl Engine {
         })
     }
 
-    /// Where it listens.
+    /// The local address.
     ///
     /// # Errors
-    /// The system does not tell.
+    /// The system does not tell it.
     pub fn local_address(&self) -> Result<SocketAddr, EngineError> {
         self.socket.local_address().map_err(|error| EngineError::new("socket", error))
     }
@@ -193,7 +195,7 @@ impl Engine {
     /// Opens a connection to a server of this name.
     ///
     /// # Errors
-    /// What TLS says of the configuration or the name.
+    /// TLS rejects the configuration or the name.
     pub fn connect(
         &mut self,
         config: &ClientConfig,
@@ -227,7 +229,7 @@ impl Engine {
     /// Drives everything until the application is done, then closes all connections.
     ///
     /// # Errors
-    /// The socket cannot be waited for.
+    /// Waiting for the socket fails.
     pub async fn run(&mut self, application: &mut impl Application) -> Result<(), EngineError> {
         loop {
             if self.receive(application) {
@@ -289,7 +291,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes what came; whether the network refused a client that has heard nothing yet.
+    /// Handles arrived datagrams. Returns whether the network refused a client without an answer so far.
     fn receive(&mut self, application: &mut impl Application) -> bool {
         let mut metas = [RecvMeta::default(); BATCH];
         for _ in 0..RECEIVES {
@@ -315,10 +317,10 @@ impl Engine {
         false
     }
 
-    /// Whether the network refused a client that has heard nothing yet.
+    /// Whether the network refused a client that has not heard from its server yet.
     fn on_socket_error(&self, error: &io::Error) -> bool {
         let mut refused = error.kind() == io::ErrorKind::ConnectionRefused;
-        // What the system keeps aside would keep the socket "ready".
+        // Reports that are not taken would keep the socket "ready".
         while let Some(report) = self.socket.take_report() {
             refused |= report.error.kind() == io::ErrorKind::ConnectionRefused;
         }
@@ -430,7 +432,7 @@ impl Engine {
         for Response { remote, local_ip, bytes } in std::mem::take(&mut self.responses) {
             let (size, segment_size) = (bytes.len(), bytes.len());
             let transmit = quic_core::Transmit { remote, local_ip, ecn: Ecn::NotEct, size, segment_size };
-            // Answers that cost nothing to ask for again.
+            // Losing such an answer costs nothing, because the peer asks again.
             let _ = self.trains.send(&self.socket, &mut Train::new(transmit), &bytes);
         }
         let mut again = BTreeSet::new();
@@ -442,7 +444,7 @@ impl Engine {
             }
             self.active.remove(&index);
             self.schedule(index);
-            // Sending made room for what the application has.
+            // Sending made room for data of the application.
             if self.connections.get(&index).is_some_and(|driven| driven.connection.has_events()) {
                 again.insert(index);
             }
@@ -463,7 +465,7 @@ impl Engine {
         }
     }
 
-    /// What a connection has to say now, written into the send buffer.
+    /// Writes a connection's next train into the send buffer.
     fn next_train(&mut self, index: usize, now: Timestamp) -> Option<Train> {
         let connection = &mut self.connections.get_mut(&index)?.connection;
         let size = connection.datagram_size();
@@ -472,12 +474,12 @@ impl Engine {
         connection.poll_transmit(now, &mut self.send[..room]).map(Train::new)
     }
 
-    /// False: the system takes no more of it now, and it waits.
+    /// Sends a train. Returns false if the system takes no more now; the train then waits.
     fn send(&mut self, index: usize, mut train: Train, now: Timestamp) -> bool {
         let contents = &self.send[..train.transmit().size];
         match self.trains.send(&self.socket, &mut train, contents) {
             Progress::Done(news) => {
-                // Everything else is the network's business.
+                // Other errors look like loss on the network.
                 if let (Some(size), Some(driven)) = (news.too_large, self.connections.get_mut(&index)) {
                     driven.connection.handle_datagram_refused(now, size);
                 }

@@ -1,4 +1,4 @@
-//! What the exit status of `weft` says.
+//! The exit statuses of `weft`.
 
 use std::process::ExitCode;
 
@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     Success,
-    /// A step did not give what it should, or something else went wrong.
+    /// A step did not give the expected result, or something else went wrong.
     Failure,
-    /// The command line, a file or an address cannot be used. Also what clap uses.
+    /// The command line, a file or an address cannot be used. clap uses this status too.
     Usage,
     /// No connection: name, address, timeout, TLS.
     Connect,
@@ -20,11 +20,11 @@ pub(crate) enum Exit {
     Refused,
     /// The session ended with an error or with a code other than 0.
     Session,
-    /// SIGINT before the end, or as a second signal.
+    /// SIGINT arrived before the end, or as a second signal.
     Interrupted,
-    /// The same by SIGTERM.
+    /// The same for SIGTERM.
     Terminated,
-    /// The same by SIGHUP.
+    /// The same for SIGHUP.
     HungUp,
 }
 
@@ -61,7 +61,7 @@ impl Exit {
         }
     }
 
-    /// The cause for programs, where nothing more is known, and what to tell of it.
+    /// The cause for programs and the message, if nothing more specific is known.
     const fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Success => ("none", "success"),
@@ -88,10 +88,10 @@ impl From<Exit> for ExitCode {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) exit: Exit,
-    /// For programs: a word that stays the same when the message is worded anew.
+    /// The cause for programs: a word that stays the same when the message changes.
     pub(crate) cause: &'static str,
     pub(crate) message: String,
-    /// Where people find more.
+    /// Where people find more information.
     pub(crate) hint: Option<String>,
 }
 
@@ -107,22 +107,22 @@ impl Ended {
         Self { exit, cause: exit.words().0, message: message.to_string(), hint: None }
     }
 
-    /// With where people find more.
+    /// Adds where people find more information.
     pub(crate) fn with_hint(self, hint: String) -> Self {
         Self { hint: Some(hint), ..self }
     }
 
-    /// With a cause that says more than the exit status does.
+    /// Sets a more specific cause.
     pub(crate) fn with_cause(self, cause: &'static str) -> Self {
         Self { cause, ..self }
     }
 
-    /// What ended so has told the rest by itself.
+    /// An end about which everything else was already printed.
     pub(crate) fn told(exit: Exit) -> Self {
         Self::new(exit, exit.words().1)
     }
 
-    /// The error for people: a line, and one more with a hint.
+    /// The error for people: a line, and another one if there is a hint.
     pub(crate) fn text(&self) -> String {
         let hint = self.hint.as_ref().map(|hint| format!("weft: {hint}\n")).unwrap_or_default();
         format!("weft: {}\n{hint}", self.message)

@@ -1,12 +1,12 @@
-//! A field of the request for a session, as the command line gives it: `NAME: VALUE`.
+//! A header field of a session's request, as the command line gives it: `NAME: VALUE`.
 //!
-//! Owns what such a text may be. Must never know what a field means to a server.
+//! Owns the syntax of this text. It must never know what a field means to a server.
 
 use std::{fmt, str::FromStr};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Fields that the request has anyway, or that HTTP/3 forbids (RFC 9114 §4.2), each with what to do instead.
+/// Fields that the request already has, or that HTTP/3 forbids (RFC 9114 §4.2), each with a remark.
 const RESERVED: [(&str, &str); 11] = [
     ("connection", "HTTP/3 forbids it"),
     ("keep-alive", "HTTP/3 forbids it"),
@@ -21,7 +21,7 @@ const RESERVED: [(&str, &str); 11] = [
     ("wt-available-protocols", "give --protocol"),
 ];
 
-/// Fields whose values are secrets, which no text repeats.
+/// Fields with secret values, which no output repeats.
 const SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
 /// A field that can be sent.
@@ -31,16 +31,16 @@ pub(crate) struct Field {
     value: HeaderValue,
 }
 
-/// Why a text is no such field.
+/// Why a text is not a valid field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FieldError {
     /// There is no colon.
     NoColon,
-    /// What stands before the colon is no name.
+    /// The text before the colon is not a field name.
     Name(String),
-    /// The value has control characters in it.
+    /// The value contains control characters.
     Value,
-    /// The field is not the user's to set; what to do instead.
+    /// The user cannot set this field; the text is a remark.
     Reserved(String, &'static str),
 }
 
@@ -50,9 +50,9 @@ impl fmt::Display for FieldError {
             Self::NoColon => f.write_str("there is no colon; write it as 'NAME: VALUE'"),
             Self::Name(name) => write!(
                 f,
-                "{name:?} is no name of a field: letters, digits and some punctuation, no spaces; write it as 'NAME: VALUE'"
+                "{name:?} is not a field name: use letters, digits and some punctuation, no spaces; write it as 'NAME: VALUE'"
             ),
-            Self::Value => f.write_str("the value has a line break or another control character in it"),
+            Self::Value => f.write_str("the value contains a line break or another control character"),
             Self::Reserved(name, instead) => write!(f, "{name} cannot be set: {instead}"),
         }
     }
@@ -65,7 +65,7 @@ impl FromStr for Field {
 
     fn from_str(text: &str) -> Result<Self, FieldError> {
         let (name, value) = text.split_once(':').ok_or(FieldError::NoColon)?;
-        // Spaces around a value are no part of it (RFC 9110 §5.5).
+        // Spaces around a value do not belong to it (RFC 9110 §5.5).
         let value = value.trim_matches([' ', '\t']);
         let name: HeaderName = name.parse().map_err(|_| FieldError::Name(name.to_owned()))?;
         let value = HeaderValue::from_str(value)
@@ -79,7 +79,7 @@ impl FromStr for Field {
 }
 
 impl Field {
-    /// As it was given, but for values that are secrets.
+    /// The field as it was given, without the values of secrets.
     pub(crate) fn shown(&self) -> String {
         if SECRET.contains(&self.name.as_str()) {
             return format!("{}: ...", self.name);
@@ -88,7 +88,7 @@ impl Field {
     }
 }
 
-/// All of them; those of one name stay several.
+/// All fields; several of the same name are kept.
 pub(crate) fn map(fields: &[Field]) -> HeaderMap {
     fields.iter().cloned().map(|Field { name, value }| (name, value)).fold(
         HeaderMap::new(),
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_read_and_those_of_one_name_stay_several() {
+    fn fields_are_read_and_several_of_one_name_are_kept() {
         let fields: Vec<Field> = ["Accept-Language: de", "x-empty:", "x-a:  b: c\t", "X-A: d"]
             .map(|text| text.parse().unwrap())
             .into();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_field_is_told_with_its_reason() {
+    fn invalid_fields_are_refused_with_a_reason() {
         for (text, error) in [
             ("accept", FieldError::NoColon),
             (": value", FieldError::Name(String::new())),
@@ -134,7 +134,7 @@ mod tests {
         }
     }
 
-    /// What the library refuses is refused here with better words.
+    /// Names that the library refuses are refused here too, with a better message.
     #[tokio::test]
     async fn the_library_refuses_the_same_names() {
         for (name, _) in RESERVED {

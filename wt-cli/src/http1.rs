@@ -1,7 +1,7 @@
-//! Plain HTTP/1.1 over TCP, for a page and for figures: one answer a connection.
+//! Plain HTTP/1.1 over TCP, for a page and for metrics. Each connection gets one response.
 //!
-//! Owns the bounds of it: so many connections at once, each with so much time and so long a head. Must never know what is
-//! answered.
+//! Owns the limits: how many connections exist at once, how long each may take, and how long its request head
+//! may be. It must never know the content.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,22 +11,22 @@ use tokio::{
     sync::Semaphore,
 };
 
-/// What connections may take together and each.
+/// The limits of connections.
 #[derive(Clone, Copy)]
 struct Bounds {
-    /// Connections at once; further ones wait in the system's queue.
+    /// The most connections at once; further ones wait in the system's queue.
     connections: usize,
-    /// How long a connection may take, from its begin to the end of the answer.
+    /// How long a connection may take, from its start to the end of the response.
     time: Duration,
 }
 
 const BOUNDS: Bounds = Bounds { connections: 32, time: Duration::from_secs(10) };
-/// A request head larger than this is not one of a browser or of a collector of figures.
+/// The largest request head. Browsers and metrics collectors send smaller ones.
 const MAX_HEAD: usize = 16 * 1024;
-/// How long nothing is accepted when the system has no more of what a connection takes.
+/// How long to wait before the next accept when the system has run out of resources for connections.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What is answered.
+/// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     status: &'static str,
@@ -48,7 +48,7 @@ impl Answer {
     }
 }
 
-/// Answers until the task is dropped; `answer` is asked with a path, without its query.
+/// Serves requests until the task is dropped. `answer` is called with a path, without its query.
 pub(crate) async fn serve<F>(listener: TcpListener, answer: impl Fn(String) -> F + Send + Sync + 'static)
 where
     F: Future<Output = Answer> + Send,
@@ -65,7 +65,7 @@ async fn serve_within<F>(
 {
     let (places, answer) = (Arc::new(Semaphore::new(bounds.connections)), Arc::new(answer));
     loop {
-        // Nobody closes it.
+        // The semaphore is never closed.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -89,7 +89,7 @@ async fn exchange<F: Future<Output = Answer>>(mut stream: TcpStream, answer: imp
         Some((b"GET", path)) => (answer(path).await, true),
         Some((b"HEAD", path)) => (answer(path).await, false),
         Some(_) => (Answer::failed("405 Method Not Allowed", "GET and HEAD alone\n"), true),
-        None => (Answer::failed("400 Bad Request", "this is no request\n"), true),
+        None => (Answer::failed("400 Bad Request", "this is not an HTTP request\n"), true),
     };
     let Answer { status, content_type, body } = answer;
     let mut told = format!(
@@ -104,7 +104,7 @@ async fn exchange<F: Future<Output = Answer>>(mut stream: TcpStream, answer: imp
     let _ = stream.shutdown().await;
 }
 
-/// Everything up to the empty line; `None` if there is none.
+/// Reads up to and including the empty line; `None` if there is none.
 async fn head(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let (mut head, mut buffer) = (Vec::new(), [0; 1024]);
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -119,7 +119,7 @@ async fn head(stream: &mut TcpStream) -> Option<Vec<u8>> {
     Some(head)
 }
 
-/// Method and path of a request.
+/// The method and path of a request.
 fn request(head: &[u8]) -> Option<(&[u8], String)> {
     let line = head.split(|byte| *byte == b'\r').next()?;
     let mut words = line.split(|byte| *byte == b' ');
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_says_nothing_gives_its_place_up() {
+    async fn a_silent_connection_gives_up_its_place() {
         let (listener, address) = listener().await;
         let bounds = Bounds { connections: 1, time: Duration::from_millis(50) };
         let answer = |_| std::future::ready(Answer::not_found());
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn so_many_are_answered_at_once() {
+    async fn only_so_many_connections_are_served_at_once() {
         let (listener, address) = listener().await;
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let highest = Arc::clone(&most);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_read_and_noise_is_none() {
+    fn requests_are_read_and_noise_is_refused() {
         assert_eq!(request(b"GET /a?b HTTP/1.1\r\n\r\n"), Some((&b"GET"[..], "/a".to_owned())));
         for noise in
             ["", "GET\r\n", "GET a HTTP/1.1\r\n", "GET / HTTP/2\r\n", "GET / / HTTP/1.1\r\n", "\x16\x03\x01"]

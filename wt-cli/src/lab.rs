@@ -1,7 +1,8 @@
-//! What the page of the demonstration asks a server for, beside echo: streams from the server, resets, stops, a close, draining, keys.
+//! Commands of the demonstration's page, beside echo: streams from the server, resets, STOP_SENDING, close,
+//! drain, keying material.
 //!
-//! A bidirectional stream whose first line begins with `#` is a command, every other one is echoed. At first the server
-//! tells on a unidirectional stream which dialect is spoken.
+//! A bidirectional stream whose first line begins with `#` is a command; every other one is echoed. First,
+//! the server tells on a unidirectional stream which dialect is in use.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -17,12 +18,12 @@ use crate::mirror;
 pub(crate) const PATH: &str = "/demo";
 /// The longest first line, in bytes.
 const MAX_LINE: usize = 2_048;
-/// Bytes that one read takes at most.
+/// The most bytes that one read takes.
 const CHUNK: usize = 64 * 1024;
 /// The longest answer of a page on a stream that the server opened, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// What a page asks for.
+/// A command of the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Command {
     /// Reset this stream with the code.
@@ -31,20 +32,20 @@ enum Command {
     Stop(u32),
     /// Close the session.
     Close(CloseInfo),
-    /// Open a bidirectional stream with the text and tell on this one what comes back.
+    /// Open a bidirectional stream, send the text, and report on this stream what comes back.
     Bidirectional(String),
-    /// Open a unidirectional stream with the text.
+    /// Open a unidirectional stream and send the text.
     Unidirectional(String),
-    /// Take what follows on this stream and tell how many bytes it was.
+    /// Read the rest of this stream and report how many bytes it had.
     Count,
-    /// Ask the page to wind the session up.
+    /// Ask the page to drain the session.
     Drain,
-    /// Tell keying material of the session, as hexadecimal digits.
+    /// Report exported keying material of the session, as hexadecimal digits.
     Keys,
 }
 
 impl Command {
-    /// A first line without its end; `None` if it is no command.
+    /// Parses a first line without its line end; `None` if it is not a command.
     fn parse(line: &str) -> Option<Self> {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         Some(match verb {
@@ -73,7 +74,7 @@ pub(crate) async fn serve(session: &WebTransport) {
             let session = session.clone();
             tokio::spawn(async move {
                 if let Err(error) = answer(&session, stream).await {
-                    tracing::debug!(%error, "a stream of the page");
+                    tracing::debug!(%error, "a stream of the page failed");
                 }
             });
         }
@@ -81,11 +82,11 @@ pub(crate) async fn serve(session: &WebTransport) {
     let (greeted, ..) =
         tokio::join!(greeting, bidirectional, mirror::unidirectional(session), mirror::datagrams(session));
     if let Err(error) = greeted {
-        tracing::debug!(%error, "the page was not greeted");
+        tracing::debug!(%error, "the greeting could not be sent");
     }
 }
 
-/// Tells what was agreed upon.
+/// Tells what was negotiated.
 async fn greet(session: &WebTransport) -> Result<(), WebTransportError> {
     let (draft, why) = session.negotiated_draft().unzip();
     let told = json!({ "dialect": draft, "why": why.map(|why| why.to_string()) }).to_string();
@@ -96,7 +97,7 @@ async fn greet(session: &WebTransport) -> Result<(), WebTransportError> {
 
 async fn answer(session: &WebTransport, stream: BidirectionalStream) -> Result<(), WebTransportError> {
     let (mut readable, mut writable) = stream.split();
-    // A reset may overtake what was written before it.
+    // A reset may overtake data that was written before it.
     let first = first_line(&mut readable).await.map_err(|error| passed_on(error, &mut writable))?;
     if !first.starts_with(b"#") {
         writable.write_chunk(first).await?;
@@ -108,17 +109,17 @@ async fn answer(session: &WebTransport, stream: BidirectionalStream) -> Result<(
     let line = String::from_utf8_lossy(line);
     match Command::parse(&line) {
         Some(command) => obey(session, command, followed, readable, writable).await,
-        None => say(writable, format!("this is no command: {line}")).await,
+        None => say(writable, format!("unknown command: {line}")).await,
     }
 }
 
-/// A reset is answered with one of the same code.
+/// Answers a reset with a reset of the same code.
 fn passed_on(error: WebTransportError, writable: &mut SendStream) -> WebTransportError {
     writable.reset(error.stream_error_code().unwrap_or(0));
     error
 }
 
-/// What comes up to the end of the first line, and what came with it.
+/// Reads up to the end of the first line, and returns everything that has arrived.
 async fn first_line(readable: &mut ReceiveStream) -> Result<Bytes, WebTransportError> {
     let mut first = Vec::new();
     while !first.contains(&b'\n') && first.len() < MAX_LINE {
@@ -126,7 +127,7 @@ async fn first_line(readable: &mut ReceiveStream) -> Result<Bytes, WebTransportE
             Some(chunk) => first.extend_from_slice(&chunk),
             None => break,
         }
-        // What is no command need not wait for the end of a line.
+        // Data that is not a command need not wait for a line end.
         if first.first() != Some(&b'#') {
             break;
         }
@@ -134,7 +135,7 @@ async fn first_line(readable: &mut ReceiveStream) -> Result<Bytes, WebTransportE
     Ok(first.into())
 }
 
-/// Does what a command says, after whose line so many bytes came already.
+/// Executes a command. `followed` is how many bytes have already arrived after its line.
 async fn obey(
     session: &WebTransport,
     command: Command,
@@ -181,7 +182,7 @@ async fn obey(
     }
 }
 
-/// Takes everything up to the end, after so many bytes that are here already.
+/// Reads to the end of the stream and counts, including bytes that have already arrived.
 async fn count(
     mut bytes: usize,
     mut readable: ReceiveStream,
@@ -197,7 +198,7 @@ async fn count(
     say(writable, bytes.to_string()).await
 }
 
-/// The page offers what it likes: the first protocol is as good as the others. The fields show that some arrive.
+/// The page may offer any protocols, so the first one is accepted. The fields show that headers arrive.
 pub(crate) fn answer_to(request: &Request) -> AcceptOptions {
     let mut headers = HeaderMap::new();
     if let Some(asked) = request.headers().get("x-asked") {

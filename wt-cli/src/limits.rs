@@ -1,6 +1,7 @@
-//! The limits of `weft serve`: what clients may have, and for how long.
+//! The limits of `weft serve`: what clients may use, and for how long.
 //!
-//! Owns units and ranges of the options. Must never know what a limit protects: `ServerBuilder` and `TransportConfig` say.
+//! Owns units and ranges of the options. It must never know what a limit protects; `ServerBuilder` and
+//! `TransportConfig` document that.
 
 use std::{fmt, num::NonZeroUsize, str::FromStr, time::Duration};
 
@@ -10,87 +11,96 @@ use wt_api::{AddressLimits, ServerBuilder};
 
 const HEADING: &str = "Limits";
 
-/// What clients may have of a server.
+/// The limits for clients of a server.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = HEADING)]
 pub(crate) struct Limits {
-    /// Sockets that listen on each address, at most 255 in all, so that connections use several cores. Without it as many as there
-    /// are cores, where the system can share an address out
+    /// Sockets that listen on each address, at most 255 in total, so that connections use several cores.
+    /// Without it, one for each core, where the system can share an address between sockets
     #[arg(long, value_name = "N", value_parser = shards)]
     shards: Option<NonZeroUsize>,
-    /// Connections at once; further clients are refused
+    /// The most connections at once; further clients are refused
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = count)]
     max_connections: usize,
-    /// Sessions at once, on all connections together; further ones are answered 429. Without it as many as connections permit
+    /// The most sessions at once, on all connections together; further ones are answered 429. Without it,
+    /// only the connections limit them
     #[arg(long, value_name = "N", value_parser = count)]
     max_sessions: Option<usize>,
-    /// Sessions at once on one connection
+    /// The most sessions at once on one connection
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=65_535))]
     max_sessions_per_connection: u64,
-    /// Handshakes that may be pending before clients have to prove their address by a Retry; 0 asks every client
+    /// How many handshakes may be pending before clients have to prove their address by a Retry; with 0 every
+    /// client has to
     #[arg(long, value_name = "N", default_value_t = 256)]
     retry_threshold: usize,
-    /// Handshakes of one address that may be pending: an IPv4 address, or an IPv6 network of 64 bits
+    /// How many handshakes of one address may be pending; an address is an IPv4 address, or an IPv6 network
+    /// of 64 bits
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = count)]
     address_handshakes: usize,
-    /// Connections of one address at once
+    /// The most connections of one address at once
     #[arg(long, value_name = "N", default_value_t = 4_096, value_parser = count)]
     address_connections: usize,
-    /// Connections of one address that may begin in a second
+    /// The most connections of one address that may start in a second
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = count)]
     address_rate: usize,
-    /// Memory that clients can make all connections together hold, in bytes, or with KiB, MiB or GiB behind the number; at least 64KiB
+    /// The most memory that clients can make all connections together hold, in bytes, or with KiB, MiB or GiB
+    /// after the number; at least 64KiB
     #[arg(long, value_name = "SIZE", default_value_t = Size(1 << 30))]
     memory: Size,
-    /// The same of one connection, beside what its streams hold; at least 256KiB
+    /// The same for one connection, without the data of its streams; at least 256KiB
     #[arg(long, value_name = "SIZE", default_value_t = Size(2 << 20))]
     connection_memory: Size,
-    /// A connection ends on which nothing comes for this long, in seconds; 0: the client's own timeout counts alone
+    /// A connection ends if nothing arrives on it for this long, in seconds; with 0 only the client's own
+    /// timeout counts
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
     idle_timeout: f64,
-    /// A PING is sent when a connection was silent for this long, in seconds; 0: none is
+    /// The server sends a PING if a connection was silent for this long, in seconds; with 0 it sends none
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds)]
     keep_alive: f64,
     /// Keep connections alive while a session is open on them
     #[arg(long)]
     keep_alive_sessions: bool,
-    /// How long a handshake may take, in seconds; 0: the idle timeout counts alone
+    /// How long a handshake may take, in seconds; with 0 only the idle timeout counts
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
     handshake_timeout: f64,
-    /// How long a request may take to be whole, in seconds; 0: without limit
+    /// How long a request may take to arrive completely, in seconds; 0 means no limit
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
     request_timeout: f64,
-    /// Bidirectional streams of a client at once, those of requests among them. Without it as many as its sessions may have
+    /// The most bidirectional streams of a client at once, including those of requests. Without it, as many
+    /// as its sessions may have
     #[arg(long, value_name = "N", value_parser = streams)]
     max_streams_bidi: Option<u64>,
-    /// Unidirectional streams of a client at once, of which HTTP/3 takes three. Without it as many as its sessions may have
+    /// The most unidirectional streams of a client at once, of which HTTP/3 takes three. Without it, as many
+    /// as its sessions may have
     #[arg(long, value_name = "N", value_parser = streams)]
     max_streams_uni: Option<u64>,
-    /// Bytes that a client may send ahead on a stream at first
+    /// The initial receive window of a stream, in bytes
     #[arg(long, value_name = "SIZE", default_value_t = Size(256 << 10))]
     stream_window: Size,
-    /// What the window of a stream grows to while it is read as fast as data comes
+    /// The size to which the window of a stream grows while it is read as fast as data arrives
     #[arg(long, value_name = "SIZE", default_value_t = Size(16 << 20))]
     max_stream_window: Size,
-    /// Bytes that a client may send ahead in a session at first; without it 512KiB, or less with many sessions a connection
+    /// The initial receive window of a session, in bytes; without it 512KiB, or less with many sessions per
+    /// connection
     #[arg(long, value_name = "SIZE")]
     session_window: Option<Size>,
-    /// What the window of a session grows to; without it 16MiB
+    /// The size to which the window of a session grows; without it 16MiB
     #[arg(long, value_name = "SIZE")]
     max_session_window: Option<Size>,
-    /// Bytes that a client may send ahead on a connection at first
+    /// The initial receive window of a connection, in bytes
     #[arg(long, value_name = "SIZE", default_value_t = Size(1 << 20))]
     connection_window: Size,
-    /// What the window of a connection grows to
+    /// The size to which the window of a connection grows
     #[arg(long, value_name = "SIZE", default_value_t = Size(24 << 20))]
     max_connection_window: Size,
-    /// Received datagrams of a connection that wait, in bytes; the oldest go first
+    /// How many bytes of received datagrams of a connection may be queued; the oldest are dropped first
     #[arg(long, value_name = "SIZE", default_value_t = Size(256 << 10))]
     datagram_buffer: Size,
 }
 
 impl Limits {
-    /// A server with these limits; `transport` has the settings that are none. An error says which of them would not be kept.
+    /// A server with these limits. `transport` has the other settings. The error says which limit cannot be
+    /// kept.
     pub(crate) fn apply(
         &self,
         builder: ServerBuilder,
@@ -127,7 +137,7 @@ impl Limits {
         Ok(builder)
     }
 
-    /// Whether all of them can be kept together.
+    /// Checks that all limits can be kept together.
     fn check(&self, transport: &TransportConfig) -> Result<(), String> {
         transport.check().map_err(|error| match option(error.setting) {
             Some(option) => format!("{option} is at least {}", Size(error.least)),
@@ -180,7 +190,7 @@ impl Limits {
     }
 }
 
-/// The option for a setting of the library whose range is smaller than what the option takes.
+/// The option of a library setting that has a smaller range than the option.
 fn option(setting: &str) -> Option<&'static str> {
     (setting == "memory_budget").then_some("--connection-memory")
 }
@@ -189,7 +199,7 @@ fn duration(seconds: f64) -> Option<Duration> {
     (seconds > 0.0).then(|| Duration::from_secs_f64(seconds))
 }
 
-/// How many there may be: with none there would be no server.
+/// Parses a number of sockets. Zero is refused, because it would mean no server.
 fn shards(text: &str) -> Result<NonZeroUsize, &'static str> {
     let count = text.parse().ok().filter(|count: &NonZeroUsize| count.get() <= 255);
     count.ok_or("a number from 1 to 255")
@@ -212,7 +222,7 @@ fn seconds(text: &str) -> Result<f64, &'static str> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size(u64);
 
-/// A text that is no number of bytes.
+/// The error for a text that is not a number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct InvalidSize;
 
@@ -249,7 +259,7 @@ impl fmt::Display for Size {
 }
 
 impl Size {
-    /// As far as this machine can count.
+    /// The number of bytes, up to the largest that this machine can count.
     fn bytes(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
@@ -284,7 +294,7 @@ mod tests {
         }
     }
 
-    /// What --help says is what a program of its own gets.
+    /// The defaults in --help are those of the library.
     #[test]
     fn the_defaults_are_those_of_the_library() {
         let (set, default) = (limits(&[]).transport(TransportConfig::default()), TransportConfig::default());

@@ -1,5 +1,5 @@
-//! How much of the log clients can cause: of so many sessions, and processes that did not start, it tells in a minute, and
-//! counts the others.
+//! Limits how much clients can add to the log. In each minute it logs a limited number of sessions and of
+//! processes that did not start, and counts the others.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -8,9 +8,9 @@ use std::{
 
 use tokio::time::Instant;
 
-/// Sessions that are told of in a minute.
+/// How many sessions are logged in a minute.
 const SESSIONS: u32 = 60;
-/// The most of a client's text that a line repeats, in characters.
+/// The longest part of a client's text that a line repeats, in characters.
 const TEXT: usize = 100;
 
 struct Minute {
@@ -19,19 +19,19 @@ struct Minute {
     withheld: u64,
 }
 
-/// Whether the log tells of one more session.
+/// Whether the log has room for one more session.
 pub(crate) fn permit() -> bool {
     static MINUTE: Mutex<Option<Minute>> = Mutex::new(None);
     let mut minute = MINUTE.lock().unwrap_or_else(PoisonError::into_inner);
     let (permitted, withheld) = count(&mut minute, Instant::now());
     drop(minute);
     if withheld > 0 {
-        tracing::info!(withheld, "more sessions than the log tells of");
+        tracing::info!(withheld, "further sessions were not logged");
     }
     permitted
 }
 
-/// Whether there is room in this minute; and in a new one, how many found none in the last.
+/// Whether this minute has room; at the start of a new minute, also how many found none in the last one.
 fn count(minute: &mut Option<Minute>, now: Instant) -> (bool, u64) {
     let current = minute.get_or_insert(Minute { since: now, told: 0, withheld: 0 });
     let mut withheld = 0;
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_sessions_a_minute_are_told_and_the_others_counted() {
+    fn a_minute_logs_so_many_sessions_and_counts_the_others() {
         let (mut minute, start) = (None, Instant::now());
         let told = (0..1000).filter(|n| count(&mut minute, start + Duration::from_millis(*n)).0).count();
         assert_eq!(told, 60);

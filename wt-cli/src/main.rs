@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     };
     start_logging(cli.verbose, cli.is_quiet());
     let mut builder = match &cli.command {
-        // Each end of a measurement is one thread on one processor.
+        // Each end of a measurement runs on one thread and one processor.
         Command::Perf(_) => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
@@ -62,12 +62,12 @@ fn main() -> ExitCode {
         }
     };
     let ended = runtime.block_on(run(&cli));
-    // Reading standard input blocks a thread of the runtime that nothing can wake.
+    // A thread that is blocked in a read of standard input cannot be woken.
     runtime.shutdown_background();
     finish(ended, cli.json)
 }
 
-/// A command line that is none, or that asks for help.
+/// Handles a command line that cannot be parsed, or that asks for help.
 fn misunderstood(error: &clap::Error) -> ExitCode {
     let is_json = std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json");
     if error.use_stderr() && is_json {
@@ -84,7 +84,7 @@ fn misunderstood(error: &clap::Error) -> ExitCode {
     finish(Ok(Exit::Success), is_json)
 }
 
-/// Tells why it ended, if not well.
+/// Prints why the command ended, unless it succeeded.
 fn finish(ended: Result<Exit, Ended>, json: bool) -> ExitCode {
     let ended = match (ended, output::unwritten()) {
         (Ok(Exit::Success), Some(error)) => {
@@ -120,7 +120,7 @@ async fn run(cli: &Cli) -> Result<Exit, Ended> {
     }
 }
 
-/// Work that leaves nothing behind when it is cut short.
+/// Runs work that needs no cleanup when a signal interrupts it.
 async fn until_stopped(work: impl Future<Output = Result<Exit, Ended>>) -> Result<Exit, Ended> {
     let mut signals = platform::Signals::with_hangup()?;
     tokio::select! {
@@ -129,7 +129,8 @@ async fn until_stopped(work: impl Future<Output = Result<Exit, Ended>>) -> Resul
     }
 }
 
-/// `RUST_LOG` decides; without it `-v` does, and warnings are told unless nothing is wanted.
+/// `RUST_LOG` sets the log level. Without it `-v` does, and by default warnings are logged unless `--quiet`
+/// is given.
 fn start_logging(verbose: u8, quiet: bool) {
     let level = match verbose {
         0 if quiet => "error",

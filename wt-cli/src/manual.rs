@@ -1,4 +1,4 @@
-//! `weft completions` and `weft man`: both made of the command line's own description.
+//! `weft completions` and `weft man`, both generated from the command line's own description.
 
 use std::{fs, io, path::Path};
 
@@ -41,7 +41,7 @@ fn write(command: &Command, directory: &Path) -> io::Result<()> {
     Man::new(page).generate_to(directory).map(drop)
 }
 
-/// How a command is called. What is made without this names options and not their values.
+/// The synopsis of a command. The generated default names options without their values.
 fn synopsis(command: &Command) -> String {
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
     let (places, options): (Vec<&Arg>, Vec<&Arg>) =

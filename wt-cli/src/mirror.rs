@@ -1,10 +1,10 @@
-//! What comes back as it went: streams, datagrams.
+//! Echoes streams and datagrams.
 
 use wt_api::{ReceiveStream, SendStream, SendStreamOptions, WebTransport, WebTransportError};
 
 use crate::discovery::Discovery;
 
-/// Bytes that one read takes at most.
+/// The most bytes that one read takes.
 pub(crate) const CHUNK: usize = 64 * 1024;
 
 /// Echoes each unidirectional stream on a new one.
@@ -25,12 +25,12 @@ pub(crate) async fn datagrams(session: &WebTransport) {
     let (mut datagrams, mut discovery) = (session.datagrams(), Discovery::of(session));
     while let Ok(payload) = datagrams.readable.recv().await {
         discovery.room(payload.len()).await;
-        // What does not fit is lost, as datagrams may be.
+        // A datagram that does not fit is lost, as datagrams may be.
         let _ = datagrams.writable.send(payload).await;
     }
 }
 
-/// Copies a stream; a reset of one side becomes a reset of the other, a stop likewise.
+/// Copies a stream. A reset on one side becomes a reset on the other, and so does STOP_SENDING.
 pub(crate) async fn copy(mut readable: ReceiveStream, mut writable: SendStream) {
     let code = |error: &WebTransportError| error.stream_error_code().unwrap_or(0);
     loop {

@@ -1,8 +1,9 @@
-//! What the demonstration's panel of congestion control asks a server for: frames of a video beside a bulk transfer, on one session
-//! whose connection is under one kind of congestion control.
+//! The service behind the demonstration's panel of congestion control: video frames and a bulk transfer in
+//! one session, whose connection uses one kind of congestion control.
 //!
-//! Each frame has a unidirectional stream of its own, and goes before the bulk. A stream begins with 12 bytes: a number, and
-//! when it was sent, in milliseconds since 1970. The page runs on the same machine, so that it can tell how old a frame is.
+//! Each frame is sent on its own unidirectional stream, before the bulk data. A stream begins with 12 bytes:
+//! a number, and the send time in milliseconds since 1970. The page runs on the same machine, so it can
+//! compute the age of a frame.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -18,22 +19,22 @@ use crate::calendar;
 
 /// The path of this service.
 pub(crate) const PATH: &str = "/modes";
-/// Frames a second.
+/// Frames per second.
 const RATE: f64 = 30.0;
-/// Every so many frames one is complete in itself, and larger.
+/// One in this many frames is a key frame, which is larger.
 const GROUP: u32 = 30;
 const KEY_FRAME: usize = 37_500;
 const FRAME: usize = 3_750;
-/// Bytes of bulk that are written at a time.
+/// How many bytes of bulk data are written at a time.
 const CHUNK: usize = 64 * 1024;
-/// A page that stays longer is told to go.
+/// The longest time that a session may last.
 const LIMIT: Duration = Duration::from_secs(60);
-/// The number of the stream that tells what is in force.
+/// The number of the stream that tells which congestion control is in use.
 const TOLD: u32 = u32::MAX - 1;
-/// The number of the bulk's stream.
+/// The number of the bulk stream.
 const BULK: u32 = u32::MAX;
 
-/// Answers a page that asks for one of the kinds: `?mode=low-latency`.
+/// Answers a page's request for one of the kinds: `?mode=low-latency`.
 pub(crate) fn answer_to(request: &Request) -> AcceptOptions {
     let mode = request.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("mode=")));
     AcceptOptions::new().congestion_control(match mode {
@@ -43,16 +44,16 @@ pub(crate) fn answer_to(request: &Request) -> AcceptOptions {
     })
 }
 
-/// Sends until the page has seen enough.
+/// Sends until the page ends the session.
 pub(crate) async fn serve(session: &WebTransport) {
     let sent = async { tokio::try_join!(tell(session), frames(session), bulk(session)).map(drop) };
     match tokio::time::timeout(LIMIT, sent).await {
-        Ok(Err(error)) => tracing::debug!(%error, "the page has seen enough"),
+        Ok(Err(error)) => tracing::debug!(%error, "the page ended the session"),
         _ => session.close(CloseInfo::new(0, "enough")),
     }
 }
 
-/// What is in force.
+/// Tells which congestion control is in use.
 async fn tell(session: &WebTransport) -> Result<(), WebTransportError> {
     let kind = match session.congestion_control() {
         CongestionControl::Throughput => "throughput",
@@ -75,7 +76,7 @@ async fn frames(session: &WebTransport) -> Result<(), WebTransportError> {
         let mut writable = session.create_unidirectional_stream(options).await?;
         let size = if number % GROUP == 0 { KEY_FRAME } else { FRAME };
         writable.write_chunk(head(number)).await?;
-        // A frame that does not leave must not keep the next one from being made.
+        // A blocked frame must not delay the next one.
         tokio::spawn(async move { finish(writable, size).await });
     }
     Ok(())
@@ -95,7 +96,7 @@ async fn bulk(session: &WebTransport) -> Result<(), WebTransportError> {
     }
 }
 
-/// What a stream begins with.
+/// The header of a stream.
 fn head(number: u32) -> Bytes {
     let now = calendar::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut head = BytesMut::with_capacity(12);

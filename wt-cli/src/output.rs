@@ -12,12 +12,12 @@ use wt_api::WebTransportStats;
 use wt_cli::console;
 pub(crate) use wt_cli::console::tell;
 
-/// Whether colours are wanted: on a terminal, unless `NO_COLOR` is set (no-color.org).
+/// Whether to print colours: on a terminal, unless `NO_COLOR` is set (no-color.org).
 pub(crate) fn colours() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// What came of a step.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verdict {
     Ok,
@@ -36,12 +36,12 @@ impl Verdict {
     }
 }
 
-/// A mark for a step that went well or did not.
+/// The mark of a step that succeeded or failed.
 pub(crate) fn mark(good: bool) -> &'static str {
     verdict_mark(if good { Verdict::Ok } else { Verdict::Failed })
 }
 
-/// A mark for what came of a step.
+/// The mark of a step's result.
 pub(crate) fn verdict_mark(verdict: Verdict) -> &'static str {
     match (verdict, colours()) {
         (Verdict::Ok, true) => "\x1b[32mok\x1b[0m  ",
@@ -53,29 +53,29 @@ pub(crate) fn verdict_mark(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Why standard output could not be written to, if it could not.
+/// The error of standard output, if it had one.
 static UNWRITTEN: OnceLock<String> = OnceLock::new();
 
-/// Writes to standard output, at once. Whoever reads may have seen enough, as with `| head`: that is no error.
+/// Writes to standard output, unbuffered. It is no error if the reader has left, as with `| head`.
 pub(crate) fn say(text: &str) {
     if let Err(error) = console::say(text) {
         note_unwritten(&error);
     }
 }
 
-/// The same with an object for programs, on a line.
+/// Writes a JSON object on one line.
 pub(crate) fn say_json(object: &Value) {
     say(&format!("{object}\n"));
 }
 
-/// Keeps the first error of standard output that is not its reader's leave.
+/// Keeps the first error of standard output, except that its reader has left.
 pub(crate) fn note_unwritten(error: &io::Error) {
     if error.kind() != io::ErrorKind::BrokenPipe {
         let _ = UNWRITTEN.set(error.to_string());
     }
 }
 
-/// Why not all of the output could be written, such as a disk that is full.
+/// Why some output could not be written, such as a full disk.
 pub(crate) fn unwritten() -> Option<&'static str> {
     UNWRITTEN.get().map(String::as_str)
 }
@@ -94,7 +94,7 @@ impl Write for Log {
     }
 }
 
-/// A text of a peer as a terminal may show it: what would steer the terminal is written as an escape.
+/// A peer's text in a form that is safe for a terminal: control characters are written as escapes.
 pub(crate) fn printable(text: &str) -> String {
     let show = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(show).collect()
@@ -134,7 +134,7 @@ fn rows(stats: &WebTransportStats) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// A table with one row a figure.
+/// A table with one row for each figure.
 pub(crate) fn table(stats: &WebTransportStats) -> String {
     let rows = rows(stats);
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -144,7 +144,7 @@ pub(crate) fn table(stats: &WebTransportStats) -> String {
     })
 }
 
-/// The statistics as a JSON object; times in milliseconds, the rate in bits per second.
+/// The statistics as a JSON object: times in milliseconds, the rate in bits per second.
 pub(crate) fn json(stats: &WebTransportStats) -> Value {
     json!({
         "smoothedRtt": milliseconds(stats.smoothed_rtt),
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_peer_says_does_not_steer_the_terminal() {
+    fn text_of_a_peer_cannot_control_the_terminal() {
         assert_eq!(printable("plain – text"), "plain – text");
         assert_eq!(printable("\x1b[2Jgone\n\u{9b}31m"), "\\u{1b}[2Jgone\\n\\u{9b}31m");
     }

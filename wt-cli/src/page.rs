@@ -1,6 +1,6 @@
-//! The page of the demonstration, over plain HTTP on localhost: browsers treat it as a secure context.
+//! The page of the demonstration, over plain HTTP on localhost, which browsers treat as a secure context.
 //!
-//! It is one document, and asks for nothing else.
+//! It is a single document without further resources.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::http1::{self, Answer};
 
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/style.css");
-/// The page's script, in its order: each part uses those before it.
+/// The page's script, in order: each part uses the parts before it.
 const SCRIPT: &str = concat!(
     include_str!("page/base.js"),
     include_str!("page/session.js"),
@@ -20,19 +20,19 @@ const SCRIPT: &str = concat!(
     include_str!("page/tasks.js"),
 );
 
-/// What the page is to know.
+/// The values that the page needs.
 pub(crate) struct Shown {
-    /// Where its session goes.
+    /// The URL of its session.
     pub(crate) url: String,
-    /// Where the sessions go that show the kinds of congestion control.
+    /// The URL of the sessions that show the kinds of congestion control.
     pub(crate) modes: String,
-    /// The link that those cross.
+    /// The link that these sessions cross.
     pub(crate) link: String,
     pub(crate) server: Arc<Server>,
 }
 
 impl Shown {
-    /// The page, with the certificates that the server has now.
+    /// The page, with the server's current certificates.
     pub(crate) fn page(&self) -> String {
         let hashes: Vec<String> = self.server.certificate_hashes().iter().map(ToString::to_string).collect();
         PAGE.replace("{{STYLE}}", STYLE)
@@ -44,12 +44,12 @@ impl Shown {
     }
 }
 
-/// A listener for the page on a free (or the given) port of 127.0.0.1.
+/// A listener for the page on the given port of 127.0.0.1; 0 picks a free one.
 pub(crate) async fn bind(port: u16) -> io::Result<TcpListener> {
     TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await
 }
 
-/// Serves the page, made anew each time, until the task is dropped.
+/// Serves the page until the task is dropped. Each request gets a fresh one.
 pub(crate) async fn serve(listener: TcpListener, page: impl Fn() -> String + Send + Sync + 'static) {
     let answer = move |path: String| {
         let answer = match path.as_str() {

@@ -1,25 +1,25 @@
 //! Certificate files that change while the server runs.
 //!
-//! Owns what was read last. Must never know the server.
+//! Owns the last contents of the files. It must never know the server.
 
 use std::{path::PathBuf, time::Duration};
 
 use wt_api::{Identity, IdentityError};
 
-/// How often the files are looked at.
+/// How often the files are read.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(2);
 
-/// What is in both files, or why that cannot be read.
+/// The contents of both files, or why they cannot be read.
 type Contents = Result<[Vec<u8>; 2], String>;
 
-/// The two files, each read whole every time. They are small, and times of modification tell less than the content: they
-/// are coarse, and a file that is moved into place keeps its old one.
+/// The two files, each of which is read completely every time. They are small, and modification times are
+/// less reliable than contents: they are coarse, and a file that is moved into place keeps its old one.
 pub(crate) struct CertificateFiles {
     certificates: PathBuf,
     key: PathBuf,
-    /// What the last attempt found.
+    /// What the last attempt read.
     seen: Option<Contents>,
-    /// Why it could not be used, if that is not told yet.
+    /// Why that could not be used, if it was not reported yet.
     untold: Option<IdentityError>,
 }
 
@@ -32,12 +32,13 @@ impl CertificateFiles {
     pub(crate) async fn load(&mut self) -> Result<Identity, IdentityError> {
         self.untold = None;
         self.seen = Some(self.contents().await);
-        // Reads once more, for errors that name their file; a change in between is seen by the next poll.
+        // Reads once more, because these errors name their file. The next poll sees a change in between.
         Identity::from_pem_files(&self.certificates, &self.key)
     }
 
-    /// The identity in the files if they are not as they were the last time. What cannot be used is told once, and only
-    /// if the next poll finds it unchanged: a tool that writes one file after the other is in between for a moment.
+    /// The identity in the files if they have changed since the last time. An error is reported once, and
+    /// only if the next poll finds the files unchanged, because a tool that writes one file after the other
+    /// leaves them inconsistent for a moment.
     pub(crate) async fn poll(&mut self) -> Option<Result<Identity, IdentityError>> {
         if self.seen.as_ref() == Some(&self.contents().await) {
             return self.untold.take().map(Err);
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_pair_that_is_half_written_is_not_told() {
+    async fn a_half_written_pair_is_not_reported() {
         let directory = std::env::temp_dir().join(format!("weft-half-{}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
         let (cert, key) = (directory.join("cert.pem"), directory.join("key.pem"));
@@ -81,7 +82,7 @@ mod tests {
         fs::write(&cert, new.certificate_chain_pem()).unwrap();
         let read = files.poll().await.unwrap().unwrap();
         assert_eq!(read.certificate_hash(), new.certificate_hash());
-        // What stays wrong is told, once.
+        // A lasting error is reported, once.
         fs::write(&key, other.private_key_pem()).unwrap();
         assert!(files.poll().await.is_none());
         let error = files.poll().await.unwrap().unwrap_err();

@@ -1,4 +1,4 @@
-//! What `weft serve` keeps from one run to the next: a secret that its keys come from.
+//! What `weft serve` keeps from one run to the next: a secret from which it derives its keys.
 
 use std::{
     fs::{self, OpenOptions},
@@ -13,10 +13,10 @@ use crate::{
     platform::owner_alone,
 };
 
-/// The secret's name in the directory.
+/// The secret's file name in the directory.
 const SECRET: &str = "server.secret";
 
-/// The keys of the secret in this directory; both are made if they are missing.
+/// The keys derived from the secret in this directory. Both are created if they are missing.
 pub(crate) fn keys(directory: &Path) -> Result<ServerKeys, Ended> {
     let path = directory.join(SECRET);
     let secret = read_or_make(directory, &path).map_err(|error| {
@@ -40,7 +40,7 @@ fn read_or_make(directory: &Path, path: &Path) -> io::Result<Vec<u8>> {
     options.write(true).create_new(true);
     owner_alone(&mut options);
     let mut file = match options.open(path) {
-        // Another server was faster.
+        // Another server created it first.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return fs::read(path),
         file => file?,
     };

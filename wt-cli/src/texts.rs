@@ -1,4 +1,5 @@
-//! What errors of the library say on a command line: the library's remedies name methods, these name options.
+//! The command line's texts for errors of the library. The library's remedies name methods; these name
+//! options.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -13,7 +14,7 @@ use crate::{
 pub(crate) fn certificate(error: &CertificateError) -> String {
     match error {
         CertificateError::HashMismatch { actual } => format!(
-            "the server's certificate has SHA-256 {actual}, which is none that --cert-hash gave; copy the server's current hash"
+            "the server's certificate has SHA-256 {actual}, which no --cert-hash has; copy the server's current hash"
         ),
         CertificateError::UnknownIssuer => {
             "the issuer of the server's certificate is not trusted; give its CA with --ca, or the certificate's hash with --cert-hash"
@@ -27,10 +28,11 @@ pub(crate) fn certificate(error: &CertificateError) -> String {
     }
 }
 
-/// Why this host cannot send to an address, and what to change: the library's words, but where it has none of its own.
+/// Why this host cannot send to an address, and what to change. Uses the library's words where there are no
+/// better ones.
 pub(crate) fn unreachable(remote: SocketAddr, error: &Arc<io::Error>) -> (String, String) {
     let told = ErrorCause::Unreachable { remote, error: Arc::clone(error) }.to_string();
-    // The system's part of it may have any form; the remedy stands last.
+    // The system's part may have any form, so the last separator counts: the remedy comes last.
     let (fact, remedy) = told.rsplit_once("; ").unwrap_or((&told, "check this host's network"));
     let remedy = match error.kind() {
         io::ErrorKind::AddrNotAvailable if remote.is_ipv6() => {
@@ -46,7 +48,7 @@ pub(crate) fn unreachable(remote: SocketAddr, error: &Arc<io::Error>) -> (String
 
 /// Why there is no session, or none any more.
 pub(crate) fn session(cause: &ErrorCause) -> String {
-    // Reasons and texts of a peer are among it.
+    // The cause may contain texts of the peer.
     printable(&match cause {
         ErrorCause::Certificate(error) => certificate(error),
         ErrorCause::Status { status: status @ (401 | 407) } => format!(
@@ -63,7 +65,7 @@ pub(crate) fn session(cause: &ErrorCause) -> String {
     })
 }
 
-/// The same for programs, in a word.
+/// The cause for programs, as a word.
 pub(crate) const fn word(cause: &ErrorCause) -> &'static str {
     match cause {
         ErrorCause::Options(_) => "usage",
@@ -85,19 +87,19 @@ pub(crate) const fn word(cause: &ErrorCause) -> &'static str {
     }
 }
 
-/// What is wrong with a URL that a client does not take for one, and what to write instead; `message` says what is known of it.
+/// What is wrong with a URL that cannot be used, and what to write instead. `message` is the library's error.
 pub(crate) fn url(url: &str, message: &str) -> (String, String) {
     let (what, remedy) = match url::Url::parse(url) {
-        Err(url::ParseError::InvalidPort) => ("its port is none", A_PORT),
-        Ok(parsed) if parsed.port() == Some(0) => ("its port is none", A_PORT),
+        Err(url::ParseError::InvalidPort) => ("its port is invalid", A_PORT),
+        Ok(parsed) if parsed.port() == Some(0) => ("its port is invalid", A_PORT),
         _ => message.rsplit_once("; ").unwrap_or((message, "write it as https://HOST:PORT/PATH")),
     };
-    (format!("{url:?} is no URL of a session: {what}"), remedy.to_owned())
+    (format!("{url:?} is not the URL of a session: {what}"), remedy.to_owned())
 }
 
 const A_PORT: &str = "write the server's UDP port, a number from 1 to 65535";
 
-/// Why it was not even tried.
+/// Why the options could not be used.
 pub(crate) fn options(error: &ConnectOptionsError, args: &Asking) -> String {
     match (error, &args.ca) {
         (ConnectOptionsError::InvalidUrl { url: text, message }, _) => {
@@ -129,13 +131,13 @@ pub(crate) fn datagram(error: &DatagramError) -> String {
     }
 }
 
-/// Datagrams that came and were not written.
+/// How many datagrams arrived and were not written.
 pub(crate) fn dropped(count: u64) -> String {
     let datagrams = if count == 1 { "1 datagram was".to_owned() } else { format!("{count} datagrams were") };
     format!("weft: {datagrams} dropped: they came faster than standard output took them\n")
 }
 
-/// Why a URL with a name and a password in it is not asked: they would not be sent.
+/// Why a URL with a user name or password is refused: they would not be sent.
 pub(crate) fn credentials(url: &str) -> Option<&'static str> {
     let url = url::Url::parse(url).ok()?;
     let has_some = !url.username().is_empty() || url.password().is_some();
@@ -160,7 +162,7 @@ pub(crate) fn more_about(args: &Connect) -> String {
     format!("more about it: {}", words.join(" "))
 }
 
-/// A word as shells take it.
+/// A word, quoted for a shell.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_sent_has_the_remedy_of_its_reason() {
+    fn each_send_error_has_its_own_remedy() {
         use io::ErrorKind::{
             AddrNotAvailable, HostUnreachable, InvalidInput, NetworkUnreachable, PermissionDenied,
         };
@@ -227,7 +229,7 @@ mod tests {
             let (fact, remedy) = unreachable(remote, &error);
             assert_eq!(fact, format!("{remote} cannot be reached from here: so; it says"));
             assert!(remedy.contains(told), "{kind:?}: {remedy}");
-            // A session that fails for it says the same.
+            // A session that fails because of it says the same.
             let cause = ErrorCause::Unreachable { remote, error };
             assert_eq!(session(&cause), format!("{fact}; {remedy}"));
         }

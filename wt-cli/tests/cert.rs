@@ -1,4 +1,4 @@
-//! `weft cert`, run as a person runs it.
+//! `weft cert`, run as a user runs it.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use std::{
 
 use wt_api::Identity;
 
-/// A directory for one test; removed when dropped.
+/// A directory for one test. Dropping it removes it.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -19,12 +19,12 @@ impl Directory {
         Self(path)
     }
 
-    /// `weft` in this directory.
+    /// Runs `weft` in this directory.
     fn weft(&self, arguments: &[&str]) -> Output {
         command(arguments).current_dir(&self.0).output().expect("weft ends")
     }
 
-    /// The same with an object as its output.
+    /// The same, with a JSON object as its output.
     fn json(&self, arguments: &[&str]) -> serde_json::Value {
         let out = self.weft(&[&["--json", "cert"], arguments].concat());
         assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
@@ -67,7 +67,7 @@ fn mode(path: &std::path::Path) -> u32 {
 }
 
 #[test]
-fn what_is_made_is_told_and_replaced_only_by_force() {
+fn a_new_certificate_is_printed_and_replaced_only_by_force() {
     let directory = Directory::new("make");
     let out = directory.weft(&["cert", "make"]);
     let told = text(&out);
@@ -104,7 +104,7 @@ fn what_is_made_is_told_and_replaced_only_by_force() {
 }
 
 #[test]
-fn what_cannot_be_written_or_read_ends_with_status_2() {
+fn unwritable_and_unreadable_files_end_with_status_2() {
     let directory = Directory::new("refused");
     for (arguments, words) in [
         (&["cert", "make", "--cert", "absent/cert.pem"][..], "absent/cert.pem"),
@@ -123,14 +123,14 @@ fn what_cannot_be_written_or_read_ends_with_status_2() {
     assert!(text(&out).contains("PEM or DER"), "{}", text(&out));
 }
 
-/// Whether `cert show` finds each rule fulfilled.
+/// Which rules `cert show` finds fulfilled.
 fn rules(shown: &serde_json::Value) -> Vec<bool> {
     let rules = shown["rules"].as_array().expect("rules");
     rules.iter().map(|rule| rule["ok"].as_bool().expect("a truth")).collect()
 }
 
 #[test]
-fn each_rule_of_a_browser_is_told_of_a_certificate() {
+fn each_rule_of_browsers_is_shown_for_a_certificate() {
     let directory = Directory::new("show");
     let show = |key: &rcgen::KeyPair, from: (i32, u8, u8), to: (i32, u8, u8)| {
         let mut params = rcgen::CertificateParams::new(vec!["example.org".to_owned()]).expect("a name");
@@ -167,14 +167,14 @@ fn each_rule_of_a_browser_is_told_of_a_certificate() {
 }
 
 #[test]
-fn a_certificate_rotates_when_little_of_it_is_left() {
+fn a_certificate_rotates_when_little_of_its_validity_is_left() {
     let directory = Directory::new("rotate");
     directory.weft(&["cert", "make", "--name", "example.org"]);
     let old = directory.identity().certificate_hash().to_string();
     let early = directory.json(&["rotate"]);
     assert_eq!((&early["rotated"], &early["certificateHashes"]), (&false.into(), &serde_json::json!([old])));
     assert_eq!(directory.identity().certificate_hash().to_string(), old);
-    // 13 days are left but for the time since.
+    // A little less than 13 days are left.
     let rotated = directory.json(&["rotate", "--before", "13"]);
     let new = directory.identity();
     let new_hash = new.certificate_hash().to_string();
@@ -208,7 +208,7 @@ fn a_file_for_both_is_never_half() {
     rotation.current_dir(&directory.0).stdout(Stdio::null());
     for _ in 0..5 {
         let mut child = rotation.spawn().expect("weft starts");
-        // Reads as fast as it can while the other process writes.
+        // Reads as fast as possible while the other process writes.
         while child.try_wait().expect("a child").is_none() {
             let content = fs::read(&both).expect("the file is always there");
             seen.insert(Identity::from_pem(&content, &content).expect("a whole pair").certificate_hash());
@@ -243,7 +243,7 @@ fn a_server_follows_a_rotation_without_a_complaint() {
 }
 
 #[test]
-fn a_server_with_a_certificate_of_its_own_tells_the_next_one_too() {
+fn a_server_with_its_own_certificate_prints_the_next_one_too() {
     let mut child = command(&["serve", "--json", "--listen", "127.0.0.1:0"])
         .stdout(Stdio::piped())
         .spawn()
@@ -253,7 +253,8 @@ fn a_server_with_a_certificate_of_its_own_tells_the_next_one_too() {
     let told: serde_json::Value = serde_json::from_str(&line).expect("JSON");
     let hashes = told["certificateHashes"].as_array().expect("hashes");
     let url = format!("https://{}/echo", told["listening"][0].as_str().expect("an address"));
-    // The first is shown now: a client that knows both connects, one that knows the second alone does not yet.
+    // The server shows the first one now. A client that knows both connects, and one that only knows the
+    // second does not yet.
     let connect = |hashes: &[&serde_json::Value]| {
         let mut client = command(&["connect", &url]);
         hashes.iter().for_each(|hash| {

@@ -39,7 +39,7 @@ async fn every_button_of_the_page_does_what_it_says() {
             page.press(button, pattern).await;
         }
         assert!(page.text("dialect").await.starts_with("draft "));
-        // What came of it stands beside the button.
+        // The result is shown beside the button.
         assert_eq!(page.text("bidi-result").await, "echo: “hello, weft”");
         assert_eq!(page.text("one-result").await, "datagram: “hello, weft”");
         assert_eq!(
@@ -58,8 +58,8 @@ async fn every_button_of_the_page_does_what_it_says() {
     .await;
 }
 
-/// A page that writes as fast as it can while its server closes. Chromium lost about one in six of these closes when the
-/// resets of the streams came with them.
+/// A page that writes as fast as it can while its server closes. Chromium lost about one in six of these
+/// closes when the stream resets arrived together with them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Chromium: cargo xtask test"]
 async fn a_busy_page_hears_why_its_server_closes() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use demo::Page;
 use e2e::{browser, firefox::Firefox};
 
-/// What Firefox has of all that, and it says what it has not.
+/// The features that Firefox has; the page says which ones are missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Firefox: cargo xtask test"]
 async fn the_page_works_in_firefox() {
@@ -21,7 +21,7 @@ async fn the_page_works_in_firefox() {
             ("many", "200 of 200 echoes right"),
             ("bulk", "16777216 of 16777216 bytes came back"),
             ("reset", "reset; the server answered: "),
-            // Firefox tells no code.
+            // Firefox does not show the code.
             ("server-reset", "the server reset the stream: "),
             ("commit", "the server had: “this much arrives|this browser has no commit"),
             ("atomic", "echo: “hello, weft”|this browser has no atomicWrite"),

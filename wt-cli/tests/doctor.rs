@@ -1,4 +1,4 @@
-//! `weft doctor` against servers that are well and servers that are not, over loopback sockets.
+//! `weft doctor` against healthy and faulty servers, over loopback sockets.
 
 use std::{
     fs,
@@ -40,7 +40,7 @@ fn since_epoch() -> Duration {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970")
 }
 
-/// What the doctor said.
+/// The output of the doctor.
 #[derive(Debug)]
 struct Diagnosis {
     status: Option<i32>,
@@ -57,7 +57,7 @@ impl Diagnosis {
         (text("verdict"), text("fact"), text("remedy"))
     }
 
-    /// The steps that failed. Each names a remedy.
+    /// The steps that failed. Each has a remedy.
     fn failed(&self) -> Vec<&str> {
         let steps = self.told["steps"].as_array().expect("steps").iter();
         let failed: Vec<_> = steps.filter(|step| step["verdict"] == "failed").collect();
@@ -73,7 +73,7 @@ fn doctor(arguments: &[&str]) -> Diagnosis {
     Diagnosis { status: out.status.code(), told }
 }
 
-/// `weft serve`; ended when dropped.
+/// `weft serve`. Dropping it ends it.
 struct Server {
     child: Child,
     url: String,
@@ -93,7 +93,7 @@ impl Server {
         Self { child, url, hash, directory: None }
     }
 
-    /// With a certificate that is valid between these days, counted from now.
+    /// A server whose certificate is valid between these days, counted from now.
     fn with_certificate(name: &str, key: &rcgen::KeyPair, days: std::ops::Range<i64>) -> Self {
         let directory = std::env::temp_dir().join(format!("weft-doctor-{name}-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("a directory");
@@ -133,7 +133,7 @@ struct Peculiarity {
     alpn: &'static [u8],
     settings: Settings,
     transport: TransportConfig,
-    /// To every request; `None`: it answers none.
+    /// The response to every request; `None` means no response.
     answer: Option<ResponseHead>,
 }
 
@@ -144,7 +144,7 @@ impl Default for Peculiarity {
     }
 }
 
-/// A server of HTTP/3 that accepts no session; ended when dropped.
+/// An HTTP/3 server that accepts no session. Dropping it ends it.
 struct Peculiar {
     url: String,
     hash: String,
@@ -197,7 +197,7 @@ fn tls(identity: &Identity, alpn: &[u8]) -> Arc<rustls::ServerConfig> {
     Arc::new(config)
 }
 
-/// One connection after the other, as far as HTTP/3 goes by itself.
+/// Serves one connection after the other, as far as HTTP/3 handles it by itself.
 fn serve(socket: &UdpSocket, config: &Arc<ServerConfig>, peculiarity: &Peculiarity, stop: &AtomicBool) {
     let cids = CidFactory::new(8, 0, &[3; 32]);
     let mut endpoint =
@@ -250,7 +250,7 @@ fn serve(socket: &UdpSocket, config: &Arc<ServerConfig>, peculiarity: &Peculiari
 }
 
 #[test]
-fn a_server_that_is_well_is_told_step_by_step() {
+fn a_healthy_server_is_reported_step_by_step() {
     let server = Server::start(&[]);
     let diagnosis = doctor(&[&server.echo(), "--cert-hash", &server.hash]);
     assert_eq!((diagnosis.status, diagnosis.failed()), (Some(0), vec![]), "{diagnosis:#?}");
@@ -305,7 +305,7 @@ fn a_closed_port_is_refused_and_a_silent_one_is_silent() {
 }
 
 #[test]
-fn a_port_of_another_program_is_told_as_such() {
+fn a_port_of_another_program_is_recognized() {
     type Answer = fn(&[u8]) -> Vec<u8>;
     let answers: [Answer; 6] = [
         <[u8]>::to_vec,
@@ -334,7 +334,7 @@ fn a_port_of_another_program_is_told_as_such() {
 }
 
 #[test]
-fn another_protocol_is_told_as_such() {
+fn another_protocol_is_recognized() {
     let server = Peculiar::start(Peculiarity { alpn: b"hq-interop", ..Peculiarity::default() });
     let diagnosis = server.diagnose();
     assert_eq!((diagnosis.status, diagnosis.failed()), (Some(5), vec!["ALPN"]), "{diagnosis:#?}");
@@ -342,7 +342,7 @@ fn another_protocol_is_told_as_such() {
 }
 
 #[test]
-fn http3_without_webtransport_is_told_as_such() {
+fn http3_without_webtransport_is_recognized() {
     let plain = Settings::new().max_field_section_size(Some(65_536));
     let server = Peculiar::start(Peculiarity { settings: plain, ..Peculiarity::default() });
     let diagnosis = server.diagnose();
@@ -373,7 +373,7 @@ fn a_request_without_an_answer_ends_in_time() {
     assert!(diagnosis.step("dialect").1.starts_with("draft 16 would be spoken"), "{diagnosis:#?}");
 }
 
-/// Of a refusal's fields, those are shown that say who refused, why, or what to do.
+/// The shown fields of a refusal are those that say who refused, why, or what to do.
 #[test]
 fn a_refusal_is_shown_with_the_fields_that_explain_it() {
     let mut answer = ResponseHead::new(http::StatusCode::SERVICE_UNAVAILABLE);
@@ -414,7 +414,7 @@ fn a_refusal_is_shown_with_the_fields_that_explain_it() {
 }
 
 #[test]
-fn a_certificate_that_does_not_fit_is_explained_and_what_comes_after_it_too() {
+fn an_unsuitable_certificate_is_explained_and_so_are_later_steps() {
     let server = Server::start(&[]);
     let wrong = doctor(&[&server.echo(), "--cert-hash", &"00".repeat(32)]);
     assert_eq!((wrong.status, wrong.failed()), (Some(4), vec!["certificate trust"]), "{wrong:#?}");
@@ -432,14 +432,14 @@ fn a_certificate_that_does_not_fit_is_explained_and_what_comes_after_it_too() {
 }
 
 #[test]
-fn browsers_rules_for_hashes_are_told_with_the_certificate() {
+fn browsers_rules_for_hashes_are_reported_with_the_certificate() {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
     let long = Server::with_certificate("long", &key, -1..14);
     let diagnosis = doctor(&[&long.echo(), "--cert-hash", &long.hash]);
     let failed = vec!["by hash: valid for at most 14 days", "certificate trust"];
     assert_eq!((diagnosis.status, diagnosis.failed()), (Some(4), failed), "{diagnosis:#?}");
     assert!(diagnosis.step("by hash: valid for at most 14 days").2.contains("weft cert make"));
-    // Trusted as an authority, it is for a name that was not asked for.
+    // Trusted as an authority, but valid for another name than the requested one.
     let ca = long.directory.as_ref().expect("files").join("cert.pem");
     let diagnosis = doctor(&[&long.echo(), "--ca", ca.to_str().expect("a name in UTF-8")]);
     let failed = vec!["certificate names", "certificate trust"];
@@ -474,14 +474,14 @@ fn refusals_of_the_application_have_their_remedies() {
 }
 
 #[test]
-fn what_cannot_be_asked_at_all_is_told() {
+fn invalid_urls_are_reported() {
     let wrong = doctor(&["http://127.0.0.1/"]);
     assert_eq!((wrong.status, wrong.failed()), (Some(2), vec!["URL"]));
-    // Whatever a client does not take for a URL is a step like others, and the client says the same.
+    // An invalid URL is a step like others, and the client says the same.
     for (url, told, instead) in [
-        ("https://127.0.0.1:0/", "its port is none", "a number from 1 to 65535"),
-        ("https://127.0.0.1:99999/", "its port is none", "a number from 1 to 65535"),
-        ("https://127.0.0.1:x/", "its port is none", "a number from 1 to 65535"),
+        ("https://127.0.0.1:0/", "its port is invalid", "a number from 1 to 65535"),
+        ("https://127.0.0.1:99999/", "its port is invalid", "a number from 1 to 65535"),
+        ("https://127.0.0.1:x/", "its port is invalid", "a number from 1 to 65535"),
         ("localhost:4433/x", "it has no scheme", "write https://localhost:4433/x"),
         ("https://[::1/", "IPv6", "write it as https://HOST:PORT/PATH"),
         ("https://1.2.3.4.5/", "IPv4", "write it as https://HOST:PORT/PATH"),
@@ -490,7 +490,7 @@ fn what_cannot_be_asked_at_all_is_told() {
         assert_eq!((wrong.status, wrong.failed()), (Some(2), vec!["URL"]), "{url}");
         let (_, fact, remedy) = wrong.step("URL");
         assert_eq!(wrong.told["steps"].as_array().map(Vec::len), Some(1), "{url}");
-        assert!(fact.starts_with(&format!("{url:?} is no URL of a session: ")), "{fact}");
+        assert!(fact.starts_with(&format!("{url:?} is not the URL of a session: ")), "{fact}");
         assert!(fact.contains(told) && remedy.contains(instead), "{fact} -> {remedy}");
         let out = weft(&["connect", url]).stdin(Stdio::null()).output().expect("weft ends");
         let said = String::from_utf8_lossy(&out.stderr).into_owned();

@@ -1,4 +1,4 @@
-//! A page in headless Firefox whose streams are processes behind `weft serve --exec`.
+//! A page in headless Firefox whose streams are processes of `weft serve --exec`.
 
 use std::{path::Path, sync::Arc};
 
@@ -9,8 +9,8 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
-/// What a page hears on a stream of a program in the shell: how many bytes, and whether the end was one. It writes a line, and
-/// does not say that this was all.
+/// What a page receives on a stream of a shell script: how many bytes, and whether the stream was finished.
+/// It writes a line and does not finish its side.
 async fn hears(browser: &Firefox, script: &str) -> Value {
     let arguments = ["serve", "--json", "--listen", "127.0.0.1:0", "--origin", "*", "--exec", "sh", "--"];
     let mut server =
@@ -42,13 +42,13 @@ async fn hears(browser: &Firefox, script: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Firefox: cargo xtask test"]
-async fn firefox_hears_all_that_a_program_says_that_does_not_read() {
+async fn firefox_receives_all_output_of_a_program_that_does_not_read() {
     browser::with("firefox-exec", |browser: Arc<Firefox>| async move {
         assert_eq!(hears(&browser, "head -c 5000000 /dev/zero").await, json!([5_000_000, "end"]));
         let whole = hears(&browser, "exec <&-; head -c 5000000 /dev/zero; exit 0").await;
         assert_eq!(whole, json!([5_000_000, "end"]));
-        // A reset is an error that says nothing, and it takes along what the page has not read. Firefox names it TypeError in
-        // most runs and WebTransportError in about one of ten.
+        // A reset is an error without details, and discards data that the page has not read. Firefox names it
+        // TypeError in most runs and WebTransportError in about one of ten.
         let broken = hears(&browser, "echo before; exit 42").await;
         let names = [json!("TypeError"), json!("WebTransportError")];
         assert!(names.contains(&broken[1]), "{broken}");

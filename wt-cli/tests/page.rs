@@ -1,4 +1,4 @@
-//! What the page of the demonstration asks its server for, asked by a program.
+//! The commands of the demonstration's page, sent by a program.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -42,7 +42,7 @@ impl Demo {
         Self { child, session }
     }
 
-    /// A stream on which this was written, to its end.
+    /// A stream on which `text` was written and that was finished.
     async fn stream(&self, text: &str) -> BidirectionalStream {
         let opened = self.session.create_bidirectional_stream(SendStreamOptions::new());
         let mut stream = within(opened).await.expect("a stream");
@@ -50,7 +50,7 @@ impl Demo {
         stream
     }
 
-    /// What comes back on such a stream.
+    /// The answer on such a stream.
     async fn ask(&self, text: &str) -> Result<String, WebTransportError> {
         let mut stream = self.stream(text).await;
         stream.writable.finish()?;
@@ -77,7 +77,7 @@ async fn within<T>(work: impl Future<Output = T>) -> T {
 }
 
 #[tokio::test]
-async fn the_server_tells_the_dialect_first_and_opens_streams_when_asked() {
+async fn the_server_sends_the_dialect_first_and_opens_streams_on_request() {
     let demo = Demo::start().await;
     let greeting: serde_json::Value = serde_json::from_str(&demo.unidirectional().await).expect("JSON");
     assert_eq!(greeting["dialect"], "draft-16");
@@ -96,11 +96,11 @@ async fn the_server_tells_the_dialect_first_and_opens_streams_when_asked() {
         stream.writable.finish().expect("ended");
     };
     assert_eq!(tokio::join!(answer, echo).0.expect("an answer"), "and back");
-    assert_eq!(demo.ask("#dance\n").await.expect("an answer"), "this is no command: #dance");
+    assert_eq!(demo.ask("#dance\n").await.expect("an answer"), "unknown command: #dance");
 }
 
 #[tokio::test]
-async fn the_server_answers_with_a_protocol_and_fields_drains_and_tells_its_keys() {
+async fn the_server_responds_with_a_protocol_and_fields_drains_and_sends_its_keys() {
     let demo = Demo::start().await;
     assert_eq!(demo.session.protocol().as_deref(), Some("weft.two"));
     assert_eq!(demo.session.response_headers().expect("fields")["x-answered"], "by hand");
@@ -119,7 +119,7 @@ async fn the_server_resets_stops_and_closes_with_the_codes_it_is_given() {
     let demo = Demo::start().await;
     let reset = demo.ask("#reset 42\n").await.unwrap_err();
     assert_eq!(reset.stream_error_code(), Some(42), "{reset}");
-    // The command counts from the end of its line on, the stream stays open.
+    // The command takes effect at the end of its line; the stream stays open.
     let stream = demo.stream("#stop 4294967295\n").await;
     assert_eq!(within(stream.writable.stopped()).await.expect("a code"), Some(u32::MAX));
     let _asking = demo.stream("#close 7 by hand\n").await;
@@ -158,9 +158,9 @@ fn the_page_knows_the_session_and_both_certificates() {
     assert!(!page.contains("{{"), "everything is filled in");
 }
 
-/// Before the first byte, within a line that may be a command, and in what follows one.
+/// Before the first byte, within a line that may be a command, and after a command.
 #[tokio::test]
-async fn a_reset_is_answered_with_its_code_wherever_it_comes() {
+async fn a_reset_is_answered_with_its_code_at_any_point() {
     let demo = Demo::start().await;
     for (code, text) in [(42, ""), (43, "#cou"), (44, "#count\nand more")] {
         let mut stream = demo.stream(text).await;

@@ -38,7 +38,7 @@ impl Server {
         server
     }
 
-    /// The next line; waits for it.
+    /// Waits for the next line.
     fn line(&mut self) -> serde_json::Value {
         let mut line = String::new();
         self.lines.read_line(&mut line).expect("a line");
@@ -82,7 +82,7 @@ fn hash(identity: &Identity) -> String {
 }
 
 fn write(directory: &Path, identity: &Identity) {
-    // One after the other in place of each other: no reader finds half a file.
+    // The files are replaced one after the other, each at once, so that no reader finds half a file.
     for (name, text) in [("key", identity.private_key_pem()), ("cert", identity.certificate_chain_pem())] {
         let part = directory.join(format!("{name}.part"));
         fs::write(&part, text).expect("written");
@@ -91,7 +91,7 @@ fn write(directory: &Path, identity: &Identity) {
 }
 
 #[test]
-fn changed_files_are_taken_and_broken_ones_are_not() {
+fn changed_files_are_used_and_broken_ones_are_not() {
     let (first, second) = (identity(), identity());
     let mut server = Server::start("reload-change", &first);
     assert_eq!(server.connect(&first), Some(0));
@@ -102,7 +102,7 @@ fn changed_files_are_taken_and_broken_ones_are_not() {
     assert!(error.contains("cert.pem") && error.contains("no certificate was found"), "{error}");
     assert_eq!(server.connect(&first), Some(0));
     write(&server.directory, &second);
-    // The files may be seen while only one of them was replaced.
+    // The server may see the files while only one of them was replaced.
     let told = std::iter::repeat_with(|| server.line()).find(|line| line["reloaded"] == true);
     assert_eq!(told.expect("a line")["certificateHash"], hash(&second));
     assert_eq!((server.connect(&second), server.connect(&first)), (Some(0), Some(4)));
@@ -112,7 +112,7 @@ fn changed_files_are_taken_and_broken_ones_are_not() {
 fn a_hangup_reads_the_files_at_once() {
     let first = identity();
     let mut server = Server::start("reload-hangup", &first);
-    // The same files: only the signal brings a line.
+    // The files are unchanged, so only the signal causes a line.
     server.hang_up();
     let told = server.line();
     assert_eq!((&told["reloaded"], &told["certificateHash"]), (&true.into(), &hash(&first).into()));

@@ -1,4 +1,5 @@
-//! What a hundred clients of `weft serve` hear when it is told to stop: every one of them that it is over.
+//! What a hundred clients of `weft serve` see when it is told to stop: each one learns that the session is
+//! over.
 #![cfg(unix)]
 
 mod serving;
@@ -22,7 +23,7 @@ fn send(signal: &str, id: u32) {
     assert!(sent.expect("kill runs").success());
 }
 
-/// Sends on a stream and reads its echo for as long as the session lives.
+/// Sends on a stream and reads its echo until the session ends.
 async fn transfer(session: WebTransport) {
     let stream = session.create_bidirectional_stream(SendStreamOptions::new()).await.expect("a stream");
     let (mut readable, mut writable) = stream.split();
@@ -31,7 +32,7 @@ async fn transfer(session: WebTransport) {
     tokio::join!(send, receive);
 }
 
-/// Idle sessions and one that is busy; each hears the drain, and then the end. Between, `then` is done.
+/// Idle sessions and one busy session. Each gets the drain, and then the end. `then` runs in between.
 async fn all_hear(server: &mut Server, then: impl FnOnce(&Server)) -> Option<i32> {
     let mut sessions = Vec::new();
     for _ in 0..CLIENTS {
@@ -46,7 +47,7 @@ async fn all_hear(server: &mut Server, then: impl FnOnce(&Server)) -> Option<i32
     let mut heard = 0;
     for session in &sessions {
         let error = session.closed().await.expect_err("the connection ended");
-        // The peer's own word with a code, not what silence means after a while.
+        // The peer's own close with a code, and not a timeout.
         let ErrorCause::ConnectionClosed { code, .. } = error.cause() else { panic!("{error}") };
         assert_eq!(*code, 0x100, "H3_NO_ERROR: {error}");
         heard += 1;
@@ -68,7 +69,7 @@ async fn a_first_signal_closes_every_session_that_is_left_after_the_drain() {
     assert_eq!(all_hear(&mut server, |_| ()).await, Some(0));
 }
 
-/// A page that is open keeps its session for as long as the drain.
+/// An open page keeps its session for as long as the drain lasts.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_does_not_wait_for_the_sessions_of_the_demonstration() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weft"));
@@ -89,7 +90,7 @@ async fn a_second_signal_does_not_wait_for_the_sessions_of_the_demonstration() {
     session.closed().await.expect_err("the connection ended");
 }
 
-/// Its terminal is gone: clients hear of it, as after every other signal.
+/// Its terminal is gone. Clients are told, as after every other signal.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_whose_terminal_is_gone_ends_in_order() {

@@ -13,7 +13,7 @@ fn directory(name: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn clients_of_a_killed_server_hear_of_it_from_the_next_one() {
+async fn the_next_server_tells_clients_of_a_killed_one() {
     let directory = directory("state");
     let state = ["--state", directory.to_str().expect("text")];
     let mut server = Server::start("127.0.0.1:0", &state);
@@ -34,7 +34,7 @@ async fn clients_of_a_killed_server_hear_of_it_from_the_next_one() {
 }
 
 #[test]
-fn a_damaged_secret_is_told_with_what_helps() {
+fn a_damaged_secret_is_reported_with_a_remedy() {
     let directory = directory("damaged");
     fs::create_dir_all(&directory).expect("made");
     fs::write(directory.join("server.secret"), b"short").expect("written");

@@ -1,4 +1,4 @@
-//! The command `weft`, run as a person runs it.
+//! The command `weft`, run as a user runs it.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -20,13 +20,13 @@ fn output(arguments: &[&str], input: &[u8]) -> Output {
         .expect("weft starts");
     let mut stdin = child.stdin.take().expect("piped");
     std::thread::scope(|scope| {
-        // A command that ends early does not read its input; one that reads on writes meanwhile.
+        // A command that ends early does not read its input, and one that goes on reading writes meanwhile.
         scope.spawn(move || stdin.write_all(input));
         child.wait_with_output().expect("weft ends")
     })
 }
 
-/// `weft serve` on free ports; ended when dropped.
+/// `weft serve` on free ports. Dropping it ends it.
 struct Server {
     child: Child,
     url: String,
@@ -86,7 +86,7 @@ fn the_demonstration_goes_through_every_step() {
 }
 
 #[test]
-fn the_demonstration_tells_programs_what_happened() {
+fn the_demonstration_reports_to_programs_what_happened() {
     let out = output(&["--json", "demo", "--once"], b"");
     let lines: Vec<serde_json::Value> =
         out.stdout.lines().map(|line| serde_json::from_str(&line.expect("text")).expect("JSON")).collect();
@@ -94,9 +94,9 @@ fn the_demonstration_tells_programs_what_happened() {
     assert!(lines.iter().all(|line| line["ok"] == true && line["stats"]["packetsSent"].as_u64() > Some(10)));
 }
 
-/// Also where the page is, so that a program can open it.
+/// It also reports where the page is, so that a program can open it.
 #[test]
-fn the_demonstration_goes_on_in_objects() {
+fn the_demonstration_continues_with_json_objects() {
     let mut command = weft(&["--json", "demo", "--port", "0"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("weft starts");
     let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
@@ -135,9 +135,10 @@ fn lines_go_as_datagrams() {
     assert_eq!(lines, ["one", "two"]);
 }
 
-/// Datagrams may be lost on their way, but not by who prints them: that was 94 of a hundred when each line was written alone.
+/// The network may lose datagrams, but printing them must not. It lost 94 of a hundred when each line was
+/// written alone.
 #[test]
-fn what_comes_back_of_many_datagrams_is_printed_as_it_was_sent() {
+fn echoed_datagrams_are_printed_as_they_were_sent() {
     let server = Server::start(&[]);
     let mut data = Vec::new();
     for number in 0..20_000_usize {
@@ -158,7 +159,7 @@ fn what_comes_back_of_many_datagrams_is_printed_as_it_was_sent() {
 }
 
 #[test]
-fn each_failure_has_its_exit_status_and_its_words() {
+fn each_failure_has_its_exit_status_and_message() {
     let server = Server::start(&[]);
     let other_hash = "00".repeat(32);
     let (echo, hash) = (server.echo(), server.hash.clone());
@@ -185,7 +186,7 @@ fn each_failure_has_its_exit_status_and_its_words() {
         (&["serve", "--cert", "only.pem"], 2, "--key"),
         (&["connect", "https://127.0.0.1:1/"], 3, "127.0.0.1:1"),
         (&["connect", &echo, "--cert-hash", &other_hash], 4, &hash),
-        (&["connect", &echo, "--cert-hash", &other_hash], 4, "none that --cert-hash gave"),
+        (&["connect", &echo, "--cert-hash", &other_hash], 4, "which no --cert-hash has"),
         (
             &["connect", &echo, "--cert-hash", &other_hash],
             4,
@@ -201,7 +202,7 @@ fn each_failure_has_its_exit_status_and_its_words() {
 }
 
 #[test]
-fn version_and_help_tell_the_exit_statuses() {
+fn the_version_and_the_exit_statuses_are_printed() {
     let out = output(&["--version"], b"");
     assert_eq!(String::from_utf8_lossy(&out.stdout).trim(), concat!("weft ", env!("CARGO_PKG_VERSION")));
     let out = output(&["--help"], b"");
@@ -242,7 +243,7 @@ fn perf_measures_each_mode_at_both_levels() {
                 "--dir",
                 certificates,
             ];
-            // As many as there are by default take long.
+            // The default number would take too long.
             arguments.extend(["--conns", "20"].iter().filter(|_| mode == "idle"));
             let ended = output(&arguments, b"");
             let text = String::from_utf8_lossy(&ended.stdout).into_owned();
@@ -274,7 +275,7 @@ fn perf_measures_each_mode_at_both_levels() {
 }
 
 #[test]
-fn perf_says_what_is_wrong_with_its_options() {
+fn perf_reports_wrong_options() {
     for (arguments, told) in [
         (["perf", "pair", "--mtu", "1100"], "1200"),
         (["perf", "pair", "--cores", "1"], "0,1"),

@@ -1,7 +1,7 @@
 //! The public API of `wt-api` as a listing, so that nobody changes it unawares.
 //!
-//! Owns how the listing is made and compared. It is made where the packages of the documents are, as programs outside see the
-//! library: with its default features, built as they are checked.
+//! Owns how the listing is made and compared. It is made in the folder of the documents' packages, where the
+//! library looks as it does to programs outside: with its default features, and already built for the checks.
 
 use std::{
     env, fs,
@@ -14,17 +14,17 @@ use crate::{
     verdict::{Outcome, run},
 };
 
-/// The listing, from the workspace's root.
+/// The path of the listing, from the workspace's root.
 const LISTING: &str = "docs/api.txt";
 
-/// Where this is set, the program stands in for rustdoc.
+/// If this variable is set, the program runs in place of rustdoc.
 const STAND_IN: &str = "WEFT_XTASK_ASKS_RUSTDOC";
 
-/// What stands above the listing.
+/// The head of the listing.
 const HEAD: &str = "# The public API of wt-api with its default features, an item a line, without what every derived Clone, Debug and\n\
     # PartialEq has. `cargo xtask api` writes this file, and `cargo xtask test` compares it with the code.\n";
 
-/// Says where the listing and the code of the workspace at `root` differ; `cargo` makes commands of cargo.
+/// Compares the listing with the code of the workspace at `root`. `cargo` makes commands of cargo.
 pub(crate) fn check(root: &Path, folder: &Path, cargo: impl Fn(&[&str]) -> Command) -> Outcome {
     let listing = match listing(folder, cargo) {
         Ok(listing) => listing,
@@ -62,7 +62,8 @@ pub(crate) fn write(root: &Path, folder: &Path, cargo: impl Fn(&[&str]) -> Comma
 fn listing(folder: &Path, cargo: impl Fn(&[&str]) -> Command) -> Result<String, Outcome> {
     let target = folder.join("target");
     let stand_in = env::current_exe().map_err(|error| Outcome::Skipped(error.to_string()))?;
-    // Only the program that stands in for rustdoc asks for its JSON: for the compiler, and for build scripts, nothing differs.
+    // Only the program that runs in place of rustdoc asks for JSON, so nothing changes for the compiler and
+    // build scripts.
     let mut command = cargo(&["rustdoc", "--offline", "-p", "wt-api", "--lib", "--", "--cap-lints", "allow"]);
     command.current_dir(folder).env("CARGO_TARGET_DIR", &target);
     command.env("RUSTDOC", stand_in).env(STAND_IN, "1");
@@ -87,14 +88,14 @@ fn with_head(items: &str) -> String {
     listing
 }
 
-/// What a derived trait brings beside the trait, which has a line of its own.
+/// Whether a line is a method of a derived trait. The trait itself has its own line.
 fn is_derived(line: &str) -> bool {
     let methods = ["::fmt(&self, &mut core::fmt::Formatter<", "::clone(&self) -> ", "::eq(&self, &"];
     line.starts_with("impl core::marker::StructuralPartialEq for ")
         || (line.starts_with("pub fn ") && methods.iter().any(|method| line.contains(method)))
 }
 
-/// The lines that one of both has, in the way of a diff: `-` what is written, `+` what is.
+/// The lines that only one of the two has, as in a diff: `-` for the written listing, `+` for the actual one.
 fn differences(written: &str, listing: &str) -> Vec<String> {
     let only = |of: &str, not: &str, sign: char| {
         let others: Vec<&str> = not.lines().collect();
@@ -109,14 +110,14 @@ fn differences(written: &str, listing: &str) -> Vec<String> {
     all
 }
 
-/// Asks the toolchain's rustdoc, in whose place cargo started this program, for JSON. That form is not stable yet, and
-/// rustdoc gives it to nobody who does not say that this is known. `None`: the program is to be itself.
+/// Runs the toolchain's rustdoc for JSON if cargo started this program in its place. That format is unstable,
+/// so rustdoc requires an explicit option for it. `None` if the program runs as itself.
 pub(crate) fn stand_in() -> Option<ExitCode> {
     env::var_os(STAND_IN)?;
     let rustdoc = rustc().with_file_name(format!("rustdoc{}", env::consts::EXE_SUFFIX));
     let mut command = Command::new(rustdoc);
     command.args(env::args_os().skip(1)).env("RUSTC_BOOTSTRAP", "1");
-    // Asked for its version alone, it has nothing to document.
+    // If rustdoc is only asked for its version, there is nothing to document.
     if env::args().any(|argument| argument == "--crate-name") {
         command.args(["-Z", "unstable-options", "--output-format", "json"]);
     }
@@ -126,7 +127,7 @@ pub(crate) fn stand_in() -> Option<ExitCode> {
     })
 }
 
-/// The compiler of this toolchain, by name alone if it cannot be found.
+/// The compiler of this toolchain; only its name if it cannot be found.
 fn rustc() -> PathBuf {
     let told = Command::new("rustc").args(["--print", "sysroot"]).output();
     let sysroot = told.map(|told| String::from_utf8_lossy(&told.stdout).trim().to_owned());

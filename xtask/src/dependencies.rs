@@ -1,11 +1,11 @@
-//! Whether the product is what it says: everything that speaks QUIC, HTTP/3, QPACK or WebTransport is ours.
+//! Checks the claim of the product: everything that speaks QUIC, HTTP/3, QPACK or WebTransport is ours.
 
 use std::process::Command;
 
 use crate::verdict::Outcome;
 
-/// Crates whose presence from a registry would make the claim false. A trailing `*` stands for any ending.
-/// `quinn-udp` is not among them: it is a socket library.
+/// Crates that would make the claim false if they came from a registry. A trailing `*` stands for any ending.
+/// `quinn-udp` is not listed, because it is a socket library.
 const FOREIGN: &[&str] = &[
     "quinn",
     "quinn-proto",
@@ -32,12 +32,13 @@ const FOREIGN: &[&str] = &[
     "xwt*",
 ];
 
-/// Packages of ours that are for tests alone: a product that contains one has a feature on that it should not have.
+/// Our packages that are only for tests. A product that contains one has a wrong feature enabled.
 const TESTS_ONLY: &[&str] = &["netsim", "heap-meter", "hostile-peer", "soak", "spin"];
-/// Of them those that the tool itself, at the root, uses: its demonstration shows a simulated link.
+/// Those of them that the tool at the root may use itself: its demonstration shows a simulated link.
 const TOOLS_OWN: &[&str] = &["netsim"];
 
-/// The lines of `cargo tree --prefix depth --format {p}` that name such a crate, without their depth. Those with a path are ours.
+/// The lines of `cargo tree --prefix depth --format {p}` that name such a crate, without their depth. Lines
+/// with a path are ours.
 fn foreign(tree: &str) -> Vec<&str> {
     let parted = tree.lines().map(|line| {
         let line = line.trim();

@@ -1,4 +1,5 @@
-//! What documents say of files and tests is checked: a row that names none that exists is a row that nobody keeps.
+//! Checks the files and tests that documents name, because nobody keeps a rule whose row names a missing file
+//! or test.
 
 use std::{
     collections::BTreeSet,
@@ -8,7 +9,8 @@ use std::{
 
 use crate::verdict::Outcome;
 
-/// Documents whose words in backticks are files (with a slash) or tests (with an underscore, in lower case).
+/// Documents whose table rows are checked: words in backticks are files (with a slash) or tests (lower case,
+/// with an underscore).
 const CHECKED: &[&str] = &["docs/compliance.md", "docs/security.md", "docs/w3c.md"];
 
 /// Documents whose links to files are checked.
@@ -27,10 +29,10 @@ const LINKED: &[&str] = &[
     "docs/w3c.md",
 ];
 
-/// The document whose rows are members, each with an item of ours (`Type::member`) and tests after the file they are in.
+/// The document whose rows are members, each with our item (`Type::member`) and with tests after their file.
 const MEMBERS: &str = "docs/w3c.md";
 
-/// Checks them; `root` is the workspace.
+/// Checks all documents; `root` is the workspace.
 pub(crate) fn check(root: &Path) -> Outcome {
     match missing(root) {
         Ok(missing) if missing.is_empty() => Outcome::Passed,
@@ -79,14 +81,14 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// `None` for lines that are none, heads of tables included.
+    /// Parses a line; `None` for lines that are not rows, and for the heads of tables.
     fn of(line: &'a str) -> Option<Self> {
         let cells: Vec<&str> = line.strip_prefix("| ")?.split('|').map(str::trim).collect();
         let &[member, client, server, tests, ..] = &*cells else { return None };
         (member != "member").then(|| Self { member, items: format!("{client} {server}"), tests })
     }
 
-    /// What the row names and is not there; a row without a test is as bad. `read` reads a file.
+    /// What the row names and does not exist. A row without a test counts too. `read` reads a file.
     fn missing(&self, items: &BTreeSet<String>, read: impl Fn(&str) -> String) -> Vec<String> {
         let told = |what: &str| format!("{MEMBERS}: {}: {what}", self.member);
         let named = code_spans(&self.items).filter(|word| word.contains("::"));
@@ -109,7 +111,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Whether a file has a test of this name: its function stands behind attributes of which one makes it a test.
+/// Whether a file has a test of this name: a function with a test attribute.
 fn is_test(text: &str, name: &str) -> bool {
     let (mut test, head) = (false, format!("fn {name}("));
     text.lines().map(str::trim).any(|line| {
@@ -123,7 +125,7 @@ fn is_test(text: &str, name: &str) -> bool {
     })
 }
 
-/// Names of public types, functions, constants and fields, and of variants.
+/// The names of public types, functions, constants, fields and variants.
 fn items(text: &str) -> impl Iterator<Item = &str> {
     const KEYWORDS: [&str; 8] = ["pub", "use", "async", "const", "fn", "struct", "enum", "type"];
     text.lines().map(str::trim).flat_map(|line| {
@@ -135,7 +137,7 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The names that [`MEMBERS`] may name: of the API, and of the settings of its transport.
+/// The names that [`MEMBERS`] may contain: those of the API, and those of its transport settings.
 fn api(root: &Path) -> io::Result<BTreeSet<String>> {
     let mut files = sources(&root.join("wt-api/src"))?;
     files.push(root.join("quic-core/src/config.rs"));
@@ -168,7 +170,7 @@ fn code_words(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter(|line| line.starts_with('|')).flat_map(code_spans)
 }
 
-/// Files that links lead to, without the place in them.
+/// The files to which links lead, without the anchor.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
     let files = targets.filter(|target| !target.contains("://"));
@@ -180,7 +182,7 @@ fn code_spans(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Names of functions, and of modules that a macro makes of a test for each role.
+/// The names of functions, and of modules that a macro makes of a test for each role.
 fn functions(root: &Path) -> io::Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for file in sources(root)? {

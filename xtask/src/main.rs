@@ -1,7 +1,7 @@
-//! `cargo xtask`: everything the project does to itself.
+//! `cargo xtask`: the checks and tools of the project itself.
 //!
-//! Owns the order of the checks and how their tools are found or installed. It must never know what a check checks:
-//! each step is a command, and its exit status is the verdict.
+//! Owns the order of the checks, and how their tools are found or installed. It must never know what a check
+//! checks: each step is a command, and its exit status is the verdict.
 #![forbid(unsafe_code)]
 
 mod api;

@@ -1,20 +1,20 @@
-//! What `cargo xtask test` was asked.
+//! The options of `cargo xtask test`.
 
 /// Options of `test`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct TestOptions {
-    /// No tests with browsers.
+    /// Whether to skip tests with browsers.
     pub(crate) no_browser: bool,
-    /// No tests with other implementations at all.
+    /// Whether to skip all tests with other implementations.
     pub(crate) no_e2e: bool,
-    /// Go on after a failing step.
+    /// Whether to continue after a failed step.
     pub(crate) keep_going: bool,
-    /// Only the steps whose names have this in them.
+    /// Run only the steps whose names contain this text.
     pub(crate) only: Option<String>,
 }
 
 impl TestOptions {
-    /// Parses the arguments after `test`; the error is the argument that is not known.
+    /// Parses the arguments after `test`. The error is the unknown argument.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
         let mut options = Self::default();
         let mut arguments = arguments.iter();
@@ -34,7 +34,7 @@ impl TestOptions {
     }
 }
 
-/// Whether this run must have everything: a missing tool is a failure.
+/// Whether this run must be complete, so that a missing tool is a failure.
 pub(crate) fn is_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| value == "true" || value == "1")
 }

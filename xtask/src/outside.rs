@@ -1,8 +1,8 @@
-//! The code of documents, as their readers compile it: in a package of its own outside this workspace, with no other
-//! dependencies than those that the document's first TOML block names.
+//! The code in documents, compiled as their readers compile it: in a package outside this workspace, with no
+//! other dependencies than those in the document's first TOML block.
 //!
-//! Owns how a document becomes a package. A block of items is a module; one of statements is the body of a test, and then
-//! the document has to name what tests depend on.
+//! Owns how a document becomes a package. A block of items is a module. A block of statements is the body of
+//! a test; the document then has to name the dependencies of tests.
 
 use std::{
     fmt::Write as _,
@@ -19,10 +19,10 @@ use crate::{
 /// The documents, each with the name of its package.
 const DOCUMENTS: [(&str, &str); 2] = [("README.md", "readme"), ("docs/guide.md", "guide")];
 
-/// Where documents say that the clone lies, as a package beside it sees it.
+/// The path of the clone in documents, as seen from a package beside it.
 const CLONE: &str = "../weft/";
 
-/// Checks all documents of the workspace at `root`, in `folder`; `cargo` makes commands of cargo.
+/// Checks all documents of the workspace at `root`, in `folder`. `cargo` makes commands of cargo.
 pub(crate) fn check(root: &Path, folder: &Path, cargo: impl Fn(&[&str]) -> Command) -> Outcome {
     if let Err(error) = write(root, folder) {
         return Outcome::Failed(format!("packages of documents: {error}"));
@@ -35,14 +35,14 @@ pub(crate) fn check(root: &Path, folder: &Path, cargo: impl Fn(&[&str]) -> Comma
     if run(&mut inside(&["fetch"])) != Outcome::Passed {
         return Outcome::Skipped("what the documents depend on cannot be downloaded here".to_owned());
     }
-    // Apart, so that what tests alone depend on does not help the rest.
+    // Separate checks, so that the dependencies of tests do not help the rest.
     match run(&mut inside(&["check", "--offline", "--workspace", "--lib"])) {
         Outcome::Passed => run(&mut inside(&["check", "--offline", "--workspace", "--tests"])),
         other => other,
     }
 }
 
-/// Checks that they compile for `target` as well, which this machine is not: readers have other systems.
+/// Also checks that they compile for `target`, because readers have other systems than this machine.
 pub(crate) fn check_for(
     target: &str,
     root: &Path,
@@ -57,7 +57,7 @@ pub(crate) fn check_for(
     systems::run_for(target, command, &[])
 }
 
-/// Writes the packages, and what they have in common.
+/// Writes the packages and their workspace.
 fn write(root: &Path, folder: &Path) -> io::Result<()> {
     for (document, name) in DOCUMENTS {
         let text = fs::read_to_string(root.join(document))?;
@@ -67,7 +67,7 @@ fn write(root: &Path, folder: &Path) -> io::Result<()> {
     }
     let members = DOCUMENTS.map(|(_, name)| format!("{name:?}")).join(", ");
     keep(&folder.join("Cargo.toml"), &format!("[workspace]\nresolver = \"3\"\nmembers = [{members}]\n"))?;
-    // The versions that this workspace has, and what it has not is added.
+    // The versions of this workspace. Cargo adds the missing ones.
     let lock = folder.join("Cargo.lock");
     if !lock.exists() {
         fs::copy(root.join("Cargo.lock"), lock)?;
@@ -75,7 +75,7 @@ fn write(root: &Path, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file unless it has this text: what is not touched is not compiled again.
+/// Writes a file unless it already has this text, because an unchanged file is not compiled again.
 fn keep(path: &Path, text: &str) -> io::Result<()> {
     if fs::read_to_string(path).is_ok_and(|there| there == text) {
         return Ok(());
@@ -83,16 +83,16 @@ fn keep(path: &Path, text: &str) -> io::Result<()> {
     fs::write(path, text)
 }
 
-/// A fenced block of a document.
+/// A fenced code block of a document.
 #[derive(Debug, PartialEq, Eq)]
 struct Block {
-    /// The line of its first line of code, from 1.
+    /// The line number of its first line of code, from 1.
     line: usize,
     language: String,
     code: String,
 }
 
-/// All fenced blocks of a document.
+/// All fenced code blocks of a document.
 fn blocks(text: &str) -> Vec<Block> {
     let (mut blocks, mut open): (Vec<Block>, Option<Block>) = (Vec::new(), None);
     for (number, line) in text.lines().enumerate() {
@@ -123,7 +123,7 @@ impl Package {
         let (toml, others): (Vec<Block>, Vec<Block>) =
             blocks(text).into_iter().partition(|block| block.language == "toml");
         let dependencies = toml.into_iter().next().ok_or("names no dependencies")?.code;
-        // A path in TOML, on every system: a text in single quotes is taken as it stands.
+        // A path in TOML, on every system: text in single quotes is taken literally.
         let here = format!("{}/", root.display());
         let dependencies = requoted(&dependencies).replace(CLONE, &here);
         let modules: Vec<Block> = others.into_iter().filter(|block| block.language == "rust").collect();
@@ -153,7 +153,7 @@ impl Package {
     }
 }
 
-/// TOML with the paths to the clone in single quotes.
+/// TOML in which the paths to the clone have single quotes.
 fn requoted(toml: &str) -> String {
     let quoted = format!("\"{CLONE}");
     let mut parts = toml.split(&quoted).map(str::to_owned);
@@ -161,7 +161,7 @@ fn requoted(toml: &str) -> String {
     parts.fold(first, |text, part| format!("{text}'{CLONE}{}", part.replacen('"', "'", 1)))
 }
 
-/// A block as a module: its name, its text, and whether only tests have it.
+/// A block as a module: its name, its text, and whether it is only for tests.
 fn module(block: &Block) -> (String, String, bool) {
     let starts = ["fn ", "async fn ", "pub ", "struct ", "impl ", "#["];
     let has_items = block.code.lines().any(|line| starts.iter().any(|start| line.starts_with(start)));
@@ -172,7 +172,7 @@ fn module(block: &Block) -> (String, String, bool) {
     (name, format!("#[test]\nfn body() {{\n{}}}\n", block.code), true)
 }
 
-/// Removes what an earlier state of the document left.
+/// Removes files of an earlier state of the document.
 fn remove_others(folder: &Path, files: &[PathBuf]) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

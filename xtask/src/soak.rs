@@ -1,4 +1,4 @@
-//! `soak`: a sweep over seeds that were not run before, and its line in `docs/security.md`.
+//! `soak`: a sweep over seeds that were not run before, and its row in `docs/security.md`.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 /// The head of the table of runs.
 const HEAD: &str = "| date | revision | seeds | failures | silent | of these rebound |";
 
-/// What a sweep counted.
+/// The counts of a sweep.
 #[derive(Debug, PartialEq, Eq)]
 struct Counts {
     seeds: u64,
@@ -42,20 +42,20 @@ impl Counts {
     }
 }
 
-/// The rows of the table, with where they are.
+/// The rows of the table, and the line of the first one.
 fn rows(document: &str) -> Option<(usize, Vec<&str>)> {
     let lines: Vec<_> = document.lines().collect();
     let first = lines.iter().position(|line| *line == HEAD)? + 2;
     Some((first, lines.get(first..)?.iter().take_while(|line| line.starts_with('|')).copied().collect()))
 }
 
-/// The seed after the last one of the table.
+/// The seed after the last one in the table.
 fn next_seed(rows: &[&str]) -> u64 {
     let ends = rows.iter().filter_map(|row| row.split('|').nth(3)?.split_once("..")?.1.trim().parse().ok());
     ends.max().unwrap_or(0)
 }
 
-/// The document with one more row, and the sum of all rows in the line behind the table.
+/// The document with one more row, and with the sum of all rows in the line after the table.
 fn add_row(document: &str, row: &str) -> Option<String> {
     let (first, old) = rows(document)?;
     let mut lines: Vec<_> = document.lines().map(str::to_owned).collect();
@@ -74,7 +74,7 @@ fn add_row(document: &str, row: &str) -> Option<String> {
         })
         .sum();
     let total = format!("In all {seeds} seeds, {} failures, {} silent.", sum(4), sum(5));
-    // The blank line behind the table, then the total of before, if there is one.
+    // The blank line after the table, followed by the old total if there is one.
     match lines.get(end + 2) {
         Some(line) if line.starts_with("In all ") => lines[end + 2] = total,
         _ => lines.splice(end + 1..end + 1, [String::new(), total]).for_each(drop),
@@ -82,7 +82,7 @@ fn add_row(document: &str, row: &str) -> Option<String> {
     Some(lines.join("\n") + "\n")
 }
 
-/// Year, month and day of a day counted from 1970-01-01, after Howard Hinnant's `civil_from_days`.
+/// The year, month and day of a day counted from 1970-01-01, after Howard Hinnant's `civil_from_days`.
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
@@ -101,7 +101,7 @@ fn today() -> String {
     format!("{year}-{month:02}-{day:02}")
 }
 
-/// The revision of the tree, marked if there are changes beyond it.
+/// The revision of the tree, marked if there are uncommitted changes.
 fn revision(root: &Path) -> String {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).current_dir(root).output().ok()?;
@@ -122,7 +122,7 @@ fn seeds(arguments: &[String]) -> Result<u64, String> {
     }
 }
 
-/// Runs the sweep with `soak`, a command that runs the binary of that name, and writes its line.
+/// Runs the sweep with `soak`, a command that runs the binary of that name, and writes its row.
 pub(crate) fn soak(arguments: &[String], root: &Path, soak: Command) -> ExitCode {
     match run(arguments, root, soak) {
         Ok(Counts { failed: 0, .. }) => ExitCode::SUCCESS,

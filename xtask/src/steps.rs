@@ -1,8 +1,9 @@
 //! The steps of `test`, in order, `fuzz` and `soak`.
 //!
-//! All test steps but the sweeps, which are optimised, select the whole workspace and one profile, so that features are
-//! resolved once and nothing is built twice; tests with programs of others are `#[ignore]`d tests of the crate `e2e`, picked by name.
-//! Those with libraries of others are a workspace of their own, `compare/`, with a target folder of its own.
+//! All test steps select the whole workspace and one profile, so that features are resolved once and nothing
+//! is built twice. Only the sweeps are optimised. Tests with other programs are `#[ignore]`d tests of the
+//! crate `e2e`, selected by name. Tests with other libraries are a separate workspace, `compare/`, with its
+//! own target folder.
 
 use std::{
     env,
@@ -20,8 +21,8 @@ use crate::{
 /// The manifest of the tests with other libraries, from the workspace's root.
 const PEERS: &str = "compare/Cargo.toml";
 
-/// Systems that the code is linted for beside this one, and what of it. The command differs between systems, and not by the size
-/// of a pointer.
+/// The other systems for which the code is linted, and the packages. The command differs between systems, but
+/// not with the size of pointers.
 const SYSTEMS: [(&str, &str, &[&str]); 3] = [
     ("lints for Windows", "x86_64-pc-windows-gnu", &["wt-api", "wt-cli"]),
     ("lints for macOS", "x86_64-apple-darwin", &["wt-api", "wt-cli"]),
@@ -33,14 +34,14 @@ fn cargo_path() -> String {
 }
 
 fn root() -> PathBuf {
-    // The manifest of this crate lies one folder below the workspace.
+    // The manifest of this crate is one folder below the workspace.
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
 fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(cargo_path());
     command.args(arguments).current_dir(root());
-    // Told by the cargo that runs this program; another one must not inherit it.
+    // The cargo that runs this program has set these, and another cargo must not inherit them.
     for variable in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
         command.env_remove(variable);
     }
@@ -51,12 +52,12 @@ fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// Where the packages of documents are.
+/// The folder of the documents' packages.
 fn outside_folder() -> PathBuf {
     target().join("outside")
 }
 
-/// Where the packages of the published crates go. They depend on what the packages of documents depend on.
+/// The folder of the published crates' packages. Their dependencies are those of the documents' packages.
 fn package_folders() -> package::Folders {
     package::Folders { copy: target().join("published"), target: outside_folder().join("target") }
 }
@@ -119,19 +120,19 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     all.finish()
 }
 
-/// aws-lc-rs builds C: only where there is a compiler for it.
+/// aws-lc-rs builds C, so it needs a C compiler.
 fn aws_lc() -> Outcome {
     if Command::new("cc").arg("--version").output().is_err() {
         return Outcome::Skipped("needs a C compiler".to_owned());
     }
-    // Alone, without ring, and the command with the library below it.
+    // The library without ring, and the command with that library.
     let alone = ["--no-default-features", "--features", "aws-lc-rs"];
     run(&mut cargo(
         &[&["clippy", "--locked", "-p", "wt-cli"], &alone[..], &["--", "-D", "warnings"]].concat(),
     ))
 }
 
-/// The binary that sweeps over seeds, optimised.
+/// A command that runs the optimised binary for sweeps over seeds.
 fn soak_command(arguments: &[&str]) -> Command {
     let mut command = cargo(&["run", "--quiet", "--release", "--locked", "-p", "soak", "--"]);
     command.args(arguments);
@@ -141,7 +142,7 @@ fn soak_command(arguments: &[&str]) -> Command {
 fn simulated_networks() -> Outcome {
     let sweeps: [&[&str]; 3] =
         [&["sweep", "--seeds", "2000"], &["handshakes", "--seeds", "10000"], &["patterns"]];
-    // A minute's run: to link it as a product is linked takes longer than that gains.
+    // A run takes a minute, and full optimisation at link time would take longer than it saves.
     let quickly = [("CARGO_PROFILE_RELEASE_LTO", "off"), ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")];
     let outcomes = sweeps.map(|arguments| run(soak_command(arguments).envs(quickly)));
     outcomes.into_iter().find(|outcome| *outcome != Outcome::Passed).unwrap_or(Outcome::Passed)
@@ -152,8 +153,8 @@ pub(crate) fn soak(arguments: &[String]) -> ExitCode {
     crate::soak::soak(arguments, &root(), soak_command(&[]))
 }
 
-/// Runs the sessions with other libraries. What is built of them stays out of the product's target folder; a few tests are not
-/// worth building it all a second time for lints.
+/// Runs the sessions with other libraries. Their build stays out of the product's target folder. It is not
+/// built a second time for lints, because there are only a few tests.
 fn peers() -> Outcome {
     let mut command = cargo(&["test", "--locked", "--manifest-path", PEERS, "--target-dir"]);
     run(command.arg(target().join("compare")).env("RUSTFLAGS", "-D warnings"))
@@ -191,7 +192,7 @@ fn firefox() -> Outcome {
     }
 }
 
-/// What may be missing on somebody's machine may not be missing where changes are judged.
+/// A tool that may be missing on a developer's machine must not be missing in CI.
 fn missing_in_ci(outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Skipped(why) if is_ci() => Outcome::Failed(why),
@@ -202,7 +203,7 @@ fn missing_in_ci(outcome: Outcome) -> Outcome {
 fn fuzz_command(arguments: &[String]) -> Command {
     let manifest = root().join("fuzz/Cargo.toml");
     let mut command = cargo(&["run", "--quiet", "--locked", "--manifest-path"]);
-    // The same target folder: dependencies of both workspaces are built once where they agree.
+    // The same target folder, so that common dependencies of both workspaces are built once.
     command.arg(manifest).arg("--target-dir").arg(target()).arg("--").args(arguments);
     command
 }

@@ -1,7 +1,7 @@
-//! Lints for systems that this machine is not: what builds here alone is found before somebody there finds it.
+//! Lints for systems other than this machine's, so that code that only builds here is found early.
 //!
-//! Owns how a target's standard library is had, and the compiler that stands in for one of C. Must never know what the code
-//! does there: nothing is linked and nothing is run.
+//! Owns how a target's standard library is installed, and the stand-in for a C compiler. It must never know
+//! what the code does there: nothing is linked and nothing is run.
 
 use std::{
     env, fs,
@@ -11,11 +11,11 @@ use std::{
 
 use crate::verdict::{Outcome, run};
 
-/// Where this is set, the program stands in for a C compiler and an archiver.
+/// If this variable is set, the program stands in for a C compiler and an archiver.
 const STAND_IN: &str = "WEFT_XTASK_STANDS_IN";
 
-/// Lints these `packages`, and what they depend on here, for `target`; `cargo` makes commands of cargo. A real
-/// build for it finds no object of the compiler that stands in: build scripts run again where the compiler is another one.
+/// Lints `packages`, and their dependencies here, for `target`. `cargo` makes commands of cargo. A real build
+/// for `target` does not use the stand-in's objects, because build scripts run again with another compiler.
 pub(crate) fn check(target: &str, packages: &[&str], cargo: impl Fn(&[&str]) -> Command) -> Outcome {
     if run(&mut cargo(&["fetch", "--locked", "--target", target])) != Outcome::Passed {
         return Outcome::Skipped(format!("the crates that only {target} needs cannot be downloaded here"));
@@ -25,7 +25,7 @@ pub(crate) fn check(target: &str, packages: &[&str], cargo: impl Fn(&[&str]) -> 
     run_for(target, command, &["--", "-D", "warnings"])
 }
 
-/// Runs a command of cargo that checks or lints for `target`, with these arguments behind it.
+/// Runs a cargo command that checks or lints for `target`, with these additional arguments.
 pub(crate) fn run_for(target: &str, mut command: Command, arguments: &[&str]) -> Outcome {
     if let Err(why) = standard_library(target) {
         return Outcome::Skipped(why);
@@ -40,7 +40,8 @@ pub(crate) fn run_for(target: &str, mut command: Command, arguments: &[&str]) ->
     run(&mut command)
 }
 
-/// Whether the toolchain has a standard library for `target`, or can be given one; the error says what is missing.
+/// Checks that the toolchain has a standard library for `target`, or installs one. The error says what is
+/// missing.
 fn standard_library(target: &str) -> Result<(), String> {
     let sysroot = sysroot()?;
     if has(&sysroot, target) {
@@ -65,8 +66,8 @@ fn has(sysroot: &Path, target: &str) -> bool {
     sysroot.join("lib/rustlib").join(target).join("lib").is_dir()
 }
 
-/// A check needs no objects, but crates that hold C compile it all the same: in place of a cross compiler for each system,
-/// which few machines have, this program writes the files that were asked for, empty. `None`: it is to be itself.
+/// A check needs no objects, but crates with C code compile it anyway. Few machines have a cross compiler for
+/// each system, so this program writes the requested files, empty. `None` if the program runs as itself.
 pub(crate) fn stand_in() -> Option<ExitCode> {
     env::var_os(STAND_IN)?;
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -74,7 +75,7 @@ pub(crate) fn stand_in() -> Option<ExitCode> {
     Some(if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The files that a compiler's or an archiver's arguments ask for.
+/// The files that the arguments of a compiler or archiver request.
 fn outputs(arguments: &[String]) -> impl Iterator<Item = &String> {
     let before = std::iter::once(None).chain(arguments.iter().map(Some));
     arguments.iter().zip(before).filter_map(|(argument, before)| {

@@ -1,4 +1,5 @@
-//! Programs that the end-to-end tests need: found, or installed where that can be done, or a line that says why not.
+//! Programs that the end-to-end tests need. They are found, or installed where that is possible, or the error
+//! says why not.
 
 use std::{
     env,
@@ -8,7 +9,7 @@ use std::{
 
 use crate::verdict::{Outcome, run};
 
-/// The version of aioquic that the tests were written against.
+/// The version of aioquic for which the tests were written.
 const AIOQUIC_VERSION: &str = "1.7.2";
 
 /// Chromium and its `WebDriver` server.
@@ -20,7 +21,7 @@ pub(crate) struct Chromium {
     pub(crate) chromedriver: PathBuf,
 }
 
-/// The first of `names` on the search path, or the program that the variable names.
+/// The program in the environment variable, or the first of `names` on the search path.
 fn find(variable: &str, names: &[&str]) -> Option<PathBuf> {
     if let Some(given) = env::var_os(variable) {
         return Some(PathBuf::from(given));
@@ -46,7 +47,7 @@ fn is_root() -> bool {
     id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
-/// What `find` finds, after an installation of Debian packages if need be; the error says why there is none.
+/// Finds a tool, and installs Debian packages if necessary. The error says why there is none.
 fn found_or_installed<T>(packages: &[&str], find_it: impl Fn() -> Option<T>) -> Result<T, String> {
     if let Some(found) = find_it() {
         return Ok(found);
@@ -61,7 +62,7 @@ fn found_or_installed<T>(packages: &[&str], find_it: impl Fn() -> Option<T>) -> 
     let apt = |arguments: &[&str]| {
         run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
     };
-    // A stale index is no reason to give up: the install tells.
+    // A stale index is no reason to give up, because the installation would fail then.
     apt(&["update", "-qq"]);
     match apt(&[&["install", "-y", "-qq", "--no-install-recommends"], packages].concat()) {
         Outcome::Passed => find_it().ok_or_else(|| format!("apt-get installed {and}, but no program")),
@@ -69,12 +70,12 @@ fn found_or_installed<T>(packages: &[&str], find_it: impl Fn() -> Option<T>) -> 
     }
 }
 
-/// Chromium and its driver; the error says why there are none.
+/// Chromium and its driver. The error says why there are none.
 pub(crate) fn chromium() -> Result<Chromium, String> {
     found_or_installed(&["chromium", "chromium-driver"], find_chromium)
 }
 
-/// Firefox, which needs no driver; the error says why there is none.
+/// Firefox, which needs no driver. The error says why there is none.
 pub(crate) fn firefox() -> Result<PathBuf, String> {
     found_or_installed(&["firefox-esr"], find_firefox)
 }
@@ -85,7 +86,7 @@ fn has_aioquic(python: &Path) -> bool {
     output.is_ok_and(|output| output.status.success())
 }
 
-/// A Python that has aioquic, in a virtual environment under `target`; the error says why there is none.
+/// A Python with aioquic, in a virtual environment under `target`. The error says why there is none.
 pub(crate) fn aioquic(target: &Path) -> Result<PathBuf, String> {
     if let Some(given) = env::var_os("WEFT_PYTHON") {
         return Ok(PathBuf::from(given));

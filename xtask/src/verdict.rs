@@ -1,4 +1,4 @@
-//! Steps with a headline, a time and a verdict, and the summary at the end.
+//! Steps with a headline, a duration and a verdict, and the summary at the end.
 
 use std::{
     process::{Command, ExitCode},
@@ -8,11 +8,11 @@ use std::{
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// As it should.
+    /// The step succeeded.
     Passed,
-    /// What went wrong, in a line.
+    /// The step failed; the text says why, in a line.
     Failed(String),
-    /// Why it was not run, in a line.
+    /// The step was not run; the text says why, in a line.
     Skipped(String),
 }
 
@@ -31,7 +31,7 @@ fn clock() -> Instant {
 }
 
 impl Run {
-    /// A run without steps so far; `only` of those whose names have these words in them.
+    /// A run without steps so far. `only` selects the steps whose names contain this text.
     pub(crate) fn new(keep_going: bool, only: Option<String>) -> Self {
         Self { keep_going, only, started: clock(), steps: Vec::new() }
     }
@@ -54,17 +54,17 @@ impl Run {
         self.steps.push((name, outcome, took));
     }
 
-    /// A step failed.
+    /// Whether a step failed.
     fn is_broken(&self) -> bool {
         self.steps.iter().any(|(_, outcome, _)| matches!(outcome, Outcome::Failed(_)))
     }
 
-    /// A step failed, or there was none of those that were meant.
+    /// Whether a step failed, or no step was selected.
     fn failed(&self) -> bool {
         self.is_broken() || (self.only.is_some() && self.steps.is_empty())
     }
 
-    /// Prints the summary; the exit status of the whole run.
+    /// Prints the summary. Returns the exit status of the whole run.
     pub(crate) fn finish(&self) -> ExitCode {
         println!("\n== summary");
         for (name, outcome, took) in &self.steps {
@@ -88,7 +88,7 @@ fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }
 
-/// Runs a command with its output shown.
+/// Runs a command and shows its output.
 pub(crate) fn run(command: &mut Command) -> Outcome {
     let words: Vec<_> = std::iter::once(command.get_program())
         .chain(command.get_args())

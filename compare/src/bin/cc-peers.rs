@@ -18,17 +18,17 @@ use benches::lab::{
 use clap::Parser;
 use compare::lab::{Peer, all, refusal};
 
-/// Scenarios with bulk flows alone.
+/// The scenarios that only have bulk flows.
 const PLAIN: [&str; 7] = ["B1", "B2", "B3", "B4", "B7", "B8", "B9"];
 
 /// quinn-proto and noq-proto on the simulated bottlenecks of cc-lab; `cc-lab table` and `cc-lab compare` read what it writes
 #[derive(Parser)]
 #[command(name = "cc-peers")]
 struct Arguments {
-    /// Scenarios: the beginning of a name like B3, or a file; those of bulk flows unless given
+    /// Scenarios: the beginning of a name like B3, or a file; by default those with bulk flows only
     #[arg(value_name = "SCENARIO")]
     scenarios: Vec<String>,
-    /// A library's controller, like quinn-cubic; all unless given, and may be given several times
+    /// A library's controller, like quinn-cubic; may be given several times, by default all
     #[arg(long, value_name = "NAME")]
     controller: Vec<String>,
     /// Runs of each scenario and controller, with the seeds 1 to N
@@ -37,7 +37,7 @@ struct Arguments {
     /// Write all figures to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Where recorded links are
+    /// Where the recorded links are
     #[arg(long, value_name = "DIR", default_value = "../shared/data/traces")]
     traces: PathBuf,
 }
@@ -58,7 +58,7 @@ fn execute(arguments: &Arguments) -> Outcome<()> {
     let scenarios = scenarios(arguments)?;
     let peers = peers(&arguments.controller)?;
     if let Some(path) = &arguments.json {
-        // Nobody wants to hear of it after minutes of running.
+        // Otherwise this error would only show after minutes of running.
         let opened = fs::OpenOptions::new().append(true).create(true).open(path);
         opened.map_err(|error| format!("{}: {error}", path.display()))?;
     }
@@ -109,7 +109,7 @@ fn write(path: &Path, contents: &[u8]) -> Outcome<()> {
     Ok(fs::write(path, contents).map_err(|error| format!("{}: {error}", path.display()))?)
 }
 
-/// A line that is written over, for people who wait.
+/// A progress line that is overwritten each time.
 fn progress(done: usize, all: usize) {
     let mut out = io::stderr();
     if out.is_terminal() {

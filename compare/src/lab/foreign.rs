@@ -1,17 +1,19 @@
-//! A library of quinn's shape, driven in virtual time.
+//! A library with quinn's interface, driven in virtual time.
 //!
-//! The two libraries have one interface but for a few calls and all of their types, so that what they have in common is written once,
-//! as a macro: it is put into the module of each, which has to have `endpoint`, `feed`, `fill` and `sent`.
+//! The two libraries have the same interface except for a few calls and all of their types. What they have in
+//! common is therefore written once, as a macro. Each library's module expands it, and has to define
+//! `endpoint`, `feed`, `fill` and `sent`.
 
-/// Bytes that are written at once.
+/// How many bytes are written at once.
 pub(super) const CHUNK: usize = 64 << 10;
-/// A stream begins with the time from which it counts.
+/// The size of a stream's header, which is its start time.
 pub(super) const HEADER: usize = 8;
-/// What a receiver permits: more than any scenario has under way, so that the controller is what is measured.
+/// The receive window: more than any scenario has in flight, so that the controller is the limit.
 pub(super) const WINDOW: u32 = 256 << 20;
-/// Datagrams that a connection may fill at once, as a socket with segmentation offload takes them.
+/// How many datagrams a connection may fill at once, as with a socket that supports segmentation offload.
 pub(super) const BATCH: usize = 10;
-/// Nanoseconds from one look at the counters to the next: they are not for every packet.
+/// The time between two reads of the counters, in nanoseconds. Reading them for every packet would be too
+/// slow.
 pub(super) const LOOK: u64 = 10 * netsim::MILLISECOND;
 
 /// Both ends of a connection of `$proto`, and the stack that makes them.
@@ -64,7 +66,7 @@ macro_rules! foreign {
                 };
                 server.transport_config(transport(&controller));
                 client.transport_config(transport(&controller));
-                // What one run was given would change the first packets of the next.
+                // Tokens of one run would change the first packets of the next.
                 client.token_store(Arc::new($proto::NoneTokenStore));
                 let name = format!(concat!($prefix, "-{}"), controller.name());
                 Self { name, client, server: Arc::new(server) }
@@ -87,7 +89,7 @@ macro_rules! foreign {
             }
         }
 
-        /// When virtual time began, on the clock of the libraries: only differences count.
+        /// The start of virtual time on the clock of the libraries. Only differences matter.
         static BASE: LazyLock<Instant> = LazyLock::new(Instant::now);
 
         fn instant(now: u64) -> Instant {
@@ -106,7 +108,7 @@ macro_rules! foreign {
             taken: Taken,
             is_broken: bool,
             due: Option<u64>,
-            /// What was counted, and when to look again.
+            /// The counters, and when to read them again.
             counted: (Sent, u64),
             out: VecDeque<Datagram>,
             buffer: Vec<u8>,
@@ -140,7 +142,7 @@ macro_rules! foreign {
                 }
             }
 
-            /// What follows from anything that happened.
+            /// Handles the consequences of any event.
             fn settle(&mut self, now: u64) {
                 self.exchange(now);
                 let Some((_, connection)) = &mut self.connection else { return };
@@ -151,7 +153,7 @@ macro_rules! foreign {
                 }
             }
 
-            /// What the endpoint and the connection tell each other, and the application.
+            /// Passes events between the endpoint, the connection and the application.
             fn exchange(&mut self, now: u64) {
                 loop {
                     let Some((handle, connection)) = &mut self.connection else { return };
@@ -193,7 +195,7 @@ macro_rules! foreign {
                     let rest = usize::try_from(*left).unwrap_or(foreign::CHUNK).min(foreign::CHUNK);
                     let data = if head.is_empty() { &FILLER[..rest] } else { head.as_slice() };
                     if data.is_empty() {
-                        // The other end may have given it up: there is nothing left to do then, too.
+                        // The other end may have stopped the stream; then nothing is left to do either.
                         let _ = stream.finish();
                         self.sending = None;
                         return;
@@ -209,7 +211,7 @@ macro_rules! foreign {
             fn read(&mut self, now: u64) {
                 let Some((_, connection)) = &mut self.connection else { return };
                 while connection.streams().accept(Dir::Uni).is_some() {}
-                // The only one that there is.
+                // The only stream.
                 let id = StreamId::new($proto::Side::Client, Dir::Uni, 0);
                 let mut stream = connection.recv_stream(id);
                 let Ok(mut chunks) = stream.read(true) else { return };
@@ -219,7 +221,7 @@ macro_rules! foreign {
                     self.head.extend_from_slice(&chunk.bytes[..missing]);
                 }
                 let _ = chunks.finalize();
-                // Gone: read to its end.
+                // The stream is gone, so it was read to its end.
                 let is_whole = matches!(
                     connection.recv_stream(id).read(true).map(drop),
                     Err($proto::ReadableError::ClosedStream)

@@ -1,8 +1,8 @@
-//! quinn-proto and noq-proto in the laboratory of congestion control (`benches::lab`): the same links, the same scenario files,
-//! figures and tables.
+//! quinn-proto and noq-proto in the laboratory of congestion control (`benches::lab`), with the same links,
+//! scenario files, figures and tables.
 //!
-//! `foreign.rs` drives a library of quinn's shape in virtual time; `quinn.rs` and `noq.rs` say where the two differ. They send bytes
-//! alone: scenarios with frames or datagrams are refused ([`refusal`]).
+//! `foreign.rs` drives a library with quinn's interface in virtual time; `quinn.rs` and `noq.rs` have the
+//! differences. They only send bytes: scenarios with frames or datagrams are refused ([`refusal`]).
 
 mod foreign;
 pub mod noq;
@@ -11,10 +11,10 @@ mod tls;
 
 use benches::lab::{flow::Kind, node::Stack, scenario::Scenario};
 
-/// A stack of a library with a controller of its own.
+/// A library's stack with one of its controllers.
 pub type Peer = Box<dyn Stack + Sync>;
 
-/// All libraries and controllers that there are.
+/// All libraries with all their controllers.
 #[must_use]
 pub fn all() -> Vec<Peer> {
     let quinn = quinn::Controller::ALL.map(|controller| Box::new(quinn::Quinn::new(controller)) as Peer);
@@ -22,7 +22,7 @@ pub fn all() -> Vec<Peer> {
     quinn.into_iter().chain(noq).collect()
 }
 
-/// Why a scenario is not for these, if it is not.
+/// Why the libraries cannot run a scenario, if they cannot.
 #[must_use]
 pub fn refusal(scenario: &Scenario) -> Option<String> {
     let is_plain = |kind| matches!(kind, Kind::Bulk | Kind::Transfer);

@@ -9,7 +9,7 @@ use noq_proto::{
 
 super::foreign::foreign!(noq_proto, Noq, "noq");
 
-/// Its controllers. BBR draws numbers that no seed decides.
+/// The controllers of noq-proto. BBR draws random numbers that no seed decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Controller {
     /// CUBIC, its default.

@@ -7,7 +7,7 @@ use quinn_proto::{
 
 super::foreign::foreign!(quinn_proto, Quinn, "quinn");
 
-/// Its controllers. BBR draws numbers that no seed decides.
+/// The controllers of quinn-proto. BBR draws random numbers that no seed decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Controller {
     /// CUBIC, its default.

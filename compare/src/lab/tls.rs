@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 /// The application protocol of all simulated connections.
 const ALPN: &[u8] = b"lab";
 
-/// What both ends need. Ed25519, for signatures of one size in every run.
+/// The TLS settings of both ends. Ed25519 gives signatures of the same size in every run.
 pub(super) struct Tls {
     pub(super) server: Arc<rustls::ServerConfig>,
     pub(super) client: Arc<rustls::ClientConfig>,
@@ -17,7 +17,7 @@ impl Tls {
     pub(super) fn new() -> Self {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
         let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
-        // A serial number drawn from the key is a byte shorter now and then.
+        // A serial number derived from the key is sometimes a byte shorter.
         params.serial_number = Some(rcgen::SerialNumber::from(1_u64));
         let certificate =
             CertificateDer::from(params.self_signed(&key).expect("a certificate").der().to_vec());
@@ -36,7 +36,7 @@ impl Tls {
             .expect("TLS 1.3")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        // What one run learned would change the handshake of the next.
+        // A resumed session would change the handshake of the next run.
         client.resumption = rustls::client::Resumption::disabled();
         server.send_tls13_tickets = 0;
         server.alpn_protocols = vec![ALPN.to_vec()];

@@ -1,19 +1,20 @@
-//! How much heap an input may cost.
+//! The limit of heap for an input.
 
 use heap_meter::Measure;
 
-/// Heap that a byte of input may cost, beside [`ANY`], in bytes.
+/// How much heap a byte of input may cost, in bytes.
 const A_BYTE: usize = 64;
 
-/// Heap that any input may cost, in bytes.
+/// How much heap any input may cost in addition, in bytes.
 const ANY: usize = 64 << 10;
 
-/// Runs a target on an input, and asks that its heap was in proportion to the input at every moment: [`A_BYTE`] for each of
-/// its bytes, [`ANY`], and what a target with a `state` may keep. `hostile_steps` holds its endpoint to three times its
-/// budget and [`ANY`] itself: what a connection holds does not come of the bytes alone.
+/// Runs a target on an input, and checks that its heap was always in proportion to the input: [`A_BYTE`] for
+/// each of its bytes, plus [`ANY`], plus `state` for a target with a state. `hostile_steps` itself limits its
+/// endpoint to three times its budget and [`ANY`], because a connection's memory does not depend on the bytes
+/// alone.
 ///
 /// # Panics
-/// If it took more.
+/// If it used more.
 pub(super) fn bounded(data: &[u8], state: usize, check: fn(&[u8]) -> bool) -> bool {
     let permitted = A_BYTE * data.len() + ANY + state;
     let measure = Measure::start();

@@ -1,9 +1,9 @@
-//! Capsules: first byte, how many bytes come at once; then the content of a stream.
+//! Capsules. The first byte is the size of the pieces; the rest is the content of a stream.
 
 use bytes::Bytes;
 use h3_core::capsule::{Capsule, CapsuleError, CapsulePolicy, CapsuleReader, put_capsule};
 
-/// What a session would take.
+/// The largest capsule that a session accepts.
 const MAX: u64 = 1028;
 
 fn policy(kind: u64) -> CapsulePolicy {
@@ -35,7 +35,7 @@ fn read(bytes: &[u8], piece: usize) -> (Vec<Capsule>, Result<(), CapsuleError>) 
     (capsules, reader.finish())
 }
 
-/// Pieces of any size give the same capsules; those that were wanted, emitted again, too.
+/// Pieces of any size give the same capsules. The accepted ones, emitted again, do too.
 pub fn target(data: &[u8]) -> bool {
     super::bound::bounded(data, 0, check)
 }

@@ -6,7 +6,7 @@ use quic_core::{
     frame::{Frame, Frames},
 };
 
-/// Parses all frames; each is emitted and parsed again.
+/// Parses all frames. Each one is emitted and parsed again.
 pub fn target(data: &[u8]) -> bool {
     super::bound::bounded(data, 0, check_all)
 }
@@ -27,7 +27,7 @@ fn check(frame: &Frame<'_>) {
     let again = frames.next().expect("a frame").expect("a valid frame");
     assert!(frames.next().is_none(), "one frame");
     match (frame, &again) {
-        // The ranges of ACK stay as they were encoded, which is not always the shortest way.
+        // The ranges of an ACK frame stay as they were encoded, which is not always the shortest form.
         (Frame::Ack(one), Frame::Ack(other)) => {
             assert_eq!((one.largest, one.delay, one.ecn), (other.largest, other.delay, other.ecn));
             assert!(one.ranges().eq(other.ranges()));

@@ -1,6 +1,7 @@
-//! An HTTP/3 connection with a peer that says what the input says, on streams of the input's choice.
+//! An HTTP/3 connection whose peer sends what the input says, on streams that the input chooses.
 //!
-//! First byte: the role under test. Then steps: a byte for what is done, a byte for how long, and that many bytes.
+//! The first byte is the role under test. Steps follow: a byte for the action, a byte for the length, and
+//! that many bytes.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +16,14 @@ use http::{
 };
 use quic_core::{Dir, Side, StreamId, base::Timestamp, error::call::Read};
 
-/// More steps than this in one input find nothing more.
+/// The most steps of one input; more find nothing new.
 const MAX_STEPS: usize = 64;
 
-/// What a connection may hold of what it was sent, in bytes: its budget for sections that do not end, and as much for what
-/// waits in the transport between the two ends.
+/// How much data of the peer a connection may hold, in bytes: its budget for unfinished field sections, and
+/// as much for the data in the transport between the two ends.
 const STATE: usize = 512 << 10;
 
-/// What came of a run: events, content by stream, the code of a failure.
+/// The result of a run: events, content by stream, the code of a failure.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
     events: Vec<String>,
@@ -35,7 +36,8 @@ struct Run {
     side: Side,
     h3: Connection,
     outcome: Outcome,
-    /// Streams of the peer: control, QPACK encoder and decoder, the latest of unknown type, the current request.
+    /// The peer's streams: control, QPACK encoder and decoder, the latest of unknown type, the current
+    /// request.
     streams: [Option<StreamId>; 5],
     piece: usize,
 }
@@ -72,7 +74,7 @@ impl Run {
         self.pair.ends(self.side).1
     }
 
-    /// The peer's stream in this slot, opened and begun if need be.
+    /// The peer's stream in this slot; opens it and sends its type if necessary.
     fn stream(&mut self, slot: usize) -> Option<StreamId> {
         if self.streams[slot].is_none() {
             let dir = if slot == 4 { Dir::Bidi } else { Dir::Uni };
@@ -95,7 +97,7 @@ impl Run {
             5 => {
                 let _ = self.peer().send_datagram(Bytes::copy_from_slice(bytes), Default::default());
             }
-            // The end of the stream that the first byte names; another takes its place when it is needed.
+            // Ends the stream that the first byte names. Another one replaces it when needed.
             _ => {
                 let ended = usize::from(bytes.first().copied().unwrap_or(4)) % 5;
                 if let Some(id) = self.streams[ended] {
@@ -109,7 +111,7 @@ impl Run {
         self.settle();
     }
 
-    /// Delivers and handles until nothing moves.
+    /// Delivers and handles until nothing changes.
     fn settle(&mut self) {
         loop {
             let moved = self.pair.deliver(self.piece);
@@ -157,7 +159,7 @@ fn run(side: Side, piece: usize, mut script: &[u8]) -> Outcome {
     run.outcome
 }
 
-/// The pieces in which bytes arrive make no difference.
+/// The size of the pieces in which bytes arrive makes no difference.
 pub fn target(data: &[u8]) -> bool {
     super::bound::bounded(data, STATE, check)
 }

@@ -1,6 +1,6 @@
 //! Whole connections: the hostile peer, with real keys, does what the bytes say.
 
-/// Memory, time, codes and what is left of the connection are checked by the driver itself.
+/// The driver itself checks memory, time, codes and what is left of the connection.
 pub fn target(data: &[u8]) -> bool {
     hostile_peer::steps::drive(data)
 }

@@ -9,7 +9,7 @@ pub mod packet_header;
 pub mod qpack_decode;
 pub mod transport_parameters;
 
-/// A target: false when the input was refused, a panic when an invariant does not hold.
+/// A target. It returns false if it refused the input, and panics if an invariant is violated.
 pub type Target = fn(&[u8]) -> bool;
 
 /// All targets.

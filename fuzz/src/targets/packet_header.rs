@@ -1,4 +1,5 @@
-//! Packet headers: first byte, the length of connection IDs and whether the fixed bit may be zero; then a datagram.
+//! Packet headers. The first byte gives the length of connection IDs and whether the fixed bit may be zero; a
+//! datagram follows.
 
 use quic_core::{
     Version,
@@ -76,8 +77,8 @@ fn version_negotiation(negotiation: &VersionNegotiation<'_>) {
     assert!(again.versions().eq(versions));
 }
 
-/// RFC 9000 §17.1: a number that was cut as the sender does is found again by a receiver that has seen what the
-/// sender thinks it has.
+/// RFC 9000 §17.1: a receiver recovers a truncated packet number if it has received what the sender knows to
+/// be acknowledged.
 fn packet_numbers(bytes: &[u8]) {
     let Some((number, acked)) = bytes
         .split_first_chunk::<8>()
@@ -86,7 +87,7 @@ fn packet_numbers(bytes: &[u8]) {
     else {
         return;
     };
-    // The encoding covers a distance of 2^31 at most (RFC 9000 §17.1).
+    // The encoding covers a distance of at most 2^31 (RFC 9000 §17.1).
     let acked = acked.min(number).max(number.saturating_sub(1 << 30));
     let length = packet_number_length(number, Some(acked));
     let truncated = number & ((1 << (8 * length)) - 1);

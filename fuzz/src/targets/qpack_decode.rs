@@ -1,10 +1,11 @@
-//! QPACK: first byte, what follows (a field section, the encoder stream or the decoder stream) and in which pieces.
+//! QPACK. The first byte selects what follows (a field section, the encoder stream or the decoder stream) and
+//! the size of pieces.
 
 use qpack::{Decoded, Decoder, Encoder, FIELD_OVERHEAD, FieldRef};
 
 const LIMIT: u64 = 4096;
 
-/// Sections: decoded, encoded and decoded again. Streams: the same verdict for pieces of any size.
+/// Sections are decoded, encoded and decoded again. Streams give the same verdict for pieces of any size.
 pub fn target(data: &[u8]) -> bool {
     super::bound::bounded(data, 0, check)
 }

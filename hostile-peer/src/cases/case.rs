@@ -1,4 +1,4 @@
-//! One stimulus of a row, and what is due.
+//! One stimulus of a row, and the expected reaction.
 
 use std::rc::Rc;
 
@@ -9,26 +9,27 @@ use crate::{
     world::{ALPN, Options, Stage},
 };
 
-/// What the peer does once the handshake is as far as the case wants: datagrams.
+/// The datagrams that the peer sends once the handshake has reached the stage of the case.
 pub type Stimulus = Box<dyn Fn(&mut Peer) -> Vec<Vec<u8>>>;
 
-/// Turns the honest transport parameters into those that are sent.
+/// Encodes the honest transport parameters, with or without changes.
 pub type Params = Rc<dyn Fn(TransportParameters) -> Vec<u8>>;
 
 /// Changes the handshake messages of a level.
 pub type Rewrite = Rc<dyn Fn(Space, Vec<u8>) -> Vec<u8>>;
 
-/// What the endpoint is to do.
+/// The expected reaction of the endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// CONNECTION_CLOSE of type 0x1c with one of these codes, and this frame type if the table asks for one.
+    /// CONNECTION_CLOSE of type 0x1c with one of these codes, and with this frame type if the table requires
+    /// one.
     Close {
         /// The codes.
         codes: Vec<u64>,
         /// The frame type.
         frame_type: Option<u64>,
     },
-    /// Nothing: the handshake ends, and the connection goes on.
+    /// None: the handshake completes, and the connection continues.
     Alive,
 }
 
@@ -36,19 +37,19 @@ pub enum Expect {
 pub struct Case {
     /// The row.
     pub row: &'static str,
-    /// What is done, in words.
+    /// A description of the stimulus.
     pub what: String,
-    /// How far the handshake is; `None` if the handshake itself is the case.
+    /// The stage of the handshake at which it begins; `None` if the handshake itself is the case.
     pub stage: Option<Stage>,
     /// The peer's transport parameters.
     pub params: Params,
     /// Changes handshake messages.
     pub rewrite: Option<Rewrite>,
-    /// The peer's ALPN protocol, if not that of the endpoint.
+    /// The peer's ALPN protocol, if it differs from the endpoint's.
     pub alpn: Option<&'static [u8]>,
-    /// What is done.
+    /// The stimulus.
     pub stimulus: Stimulus,
-    /// What is due.
+    /// The expected reaction.
     pub expect: Expect,
 }
 
@@ -94,7 +95,7 @@ impl Case {
         Self::new(row, what, Some(stage), expect).with(move |peer| vec![peer.sealed(space, payload.clone())])
     }
 
-    /// Options of a world for this case.
+    /// The options of a world for this case.
     #[must_use]
     pub fn options(&self) -> Options {
         let params = Rc::clone(&self.params);
@@ -105,7 +106,7 @@ impl Case {
         }
     }
 
-    /// What changes the peer's handshake messages.
+    /// Changes the peer's handshake messages.
     #[must_use]
     pub fn tamper(&self) -> Option<Tamper> {
         let rewrite = self.rewrite.clone()?;

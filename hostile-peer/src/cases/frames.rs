@@ -1,4 +1,4 @@
-//! Table F, as far as it needs no look inside.
+//! Table F, as far as it does not need the endpoint's internals.
 
 use quic_core::{ConnectionId, Dir, Side, Space, StreamId, TransportParameters, base::varint, frame::Frame};
 
@@ -21,7 +21,7 @@ fn new_cid(sequence: u64, retire_prior_to: u64, id: u64) -> Vec<u8> {
     wire::frame(&Frame::NewConnectionId { sequence, retire_prior_to, id: cid(id), token: token(id) })
 }
 
-/// A varied set of frames that have fields.
+/// A variety of frames with fields.
 #[must_use]
 pub fn frames_with_fields(side: Side) -> Vec<Vec<u8>> {
     let stream = StreamId::new(side.peer(), Dir::Bidi, 300);
@@ -100,7 +100,7 @@ fn encoding(side: Side) -> Vec<Case> {
     all
 }
 
-/// F04, F06, F16, F30: frames in packets and at sides that never carry them.
+/// F04, F06, F16, F30: frames in packet types, or from a side, that never carry them.
 fn levels(side: Side) -> Vec<Case> {
     let mut all = Vec::new();
     for (stage, frame) in [Stage::Initial, Stage::Handshake]
@@ -218,7 +218,7 @@ fn streams(side: Side) -> Vec<Case> {
     let id = theirs(Dir::Uni);
     let part = |offset, fin, bytes| wire::stream(id, offset, fin, bytes);
     let reset = |final_size| wire::frame(&Frame::ResetStream { id, code: 0, final_size });
-    // Never the byte at 0: the stream cannot be read to its end and forgotten.
+    // The first byte is never sent, so the stream cannot be read to its end and forgotten.
     for (first, second) in [
         (part(1, true, b"abcd"), part(4, false, b"de")),
         (part(1, true, b"abcd"), part(1, true, b"abcde")),
@@ -237,7 +237,7 @@ fn limits_of(peer: &Peer) -> TransportParameters {
     TransportParameters::parse(bytes, peer.side.peer()).expect("the endpoint's parameters are valid")
 }
 
-/// Makes a frame for a stream; its type.
+/// Makes a frame for a stream, and the type of the frame.
 type OnStream = (fn(StreamId) -> Vec<u8>, u64);
 
 /// F19, F20, F23, F25: limits.
@@ -251,7 +251,7 @@ fn limits(side: Side) -> Vec<Case> {
             } else {
                 limits.initial_max_streams_uni
             };
-            // Room that may have been granted since.
+            // Beyond credit that may have been granted meanwhile.
             StreamId::new(side.peer(), dir, (limit + 100_000).min((1 << 60) - 1))
         };
         let mut kinds: Vec<OnStream> = vec![
@@ -317,7 +317,7 @@ fn ids() -> Vec<Case> {
     ];
     let many = Case::new("F28", "one connection ID too many", Some(Stage::Confirmed), close(0x09, 0x18));
     all.push(many.with(|peer| {
-        // That of the handshake counts.
+        // The ID of the handshake counts too.
         let limit = limits_of(peer).active_connection_id_limit;
         vec![peer.sealed(Space::Data, (1..=limit).flat_map(|n| new_cid(n, 0, n)).collect())]
     }));

@@ -1,4 +1,4 @@
-//! Table X, as far as it needs no look inside.
+//! Table X, as far as it does not need the endpoint's internals.
 
 use std::rc::Rc;
 
@@ -27,7 +27,7 @@ fn integer(id: u64, value: u64) -> Vec<u8> {
     raw_param(id, &wire::ints(&[value]))
 }
 
-/// Honest parameters, changed, with more behind them, are refused.
+/// A case with changed honest parameters, followed by `more`, which must be refused.
 fn refused(
     row: &'static str,
     what: impl Into<String>,
@@ -43,7 +43,7 @@ fn refused(
 
 /// X01 to X05, X08.
 fn parameters(side: Side) -> Vec<Case> {
-    // Left out when they have their defaults, so that only the bad value is there.
+    // Omitted if they have their defaults, so that only the bad value is present.
     let defaults = |honest: &mut TransportParameters| {
         honest.active_connection_id_limit = 2;
         honest.initial_max_streams_bidi = 0;
@@ -105,7 +105,7 @@ fn rewritten(
 
 /// X06, X09, X11, X12: handshake messages.
 fn messages(side: Side) -> Vec<Case> {
-    // Where the peer sends its extensions.
+    // The level at which the peer sends its extensions.
     let level = if side == Side::Server { Space::Initial } else { Space::Handshake };
     let renamed = if side == Side::Server { vec![0x016d] } else { vec![0x016d, 0x016e] };
     let mut all = vec![
@@ -142,7 +142,7 @@ fn ticket(max: u32) -> Vec<u8> {
     with_length(4, &body, &[])
 }
 
-/// CRYPTO data behind what was sent at the Data level.
+/// Sends CRYPTO data after what was sent at the Data level.
 fn crypto_behind(peer: &mut Peer, data: &[u8]) -> Vec<Vec<u8>> {
     let mut datagrams = peer.flight();
     let offset = peer.crypto_sent(Space::Data);
@@ -161,7 +161,7 @@ fn keys(side: Side) -> Vec<Case> {
                 .into_iter()
                 .flat_map(|generation| {
                     peer.generation = generation;
-                    // PADDING is not acknowledged, so however slow the burst, no ACK comes between.
+                    // PADDING is not acknowledged, so no ACK comes in between, however slow the burst is.
                     vec![peer.sealed(Space::Data, vec![0; 8])]
                 })
                 .collect()

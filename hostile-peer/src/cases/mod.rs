@@ -1,5 +1,5 @@
-//! Rows that need nothing of the endpoint but its datagrams: a table of stimuli and the reactions that are due. They
-//! are played in memory, over loopback, and by the program against any endpoint.
+//! Rows that need only the endpoint's datagrams: a table of stimuli and expected reactions. They run in
+//! memory, over loopback, and by the program against any endpoint.
 
 mod case;
 mod frames;

@@ -1,4 +1,4 @@
-//! Table P, as far as it needs no look inside.
+//! Table P, as far as it does not need the endpoint's internals.
 
 use quic_core::{ConnectionId, Side, Space, Version, crypto::retry_integrity_tag};
 
@@ -27,7 +27,7 @@ fn flipped(row: &'static str, stage: Stage, flip: u8, forged: bool, expect: Expe
     })
 }
 
-/// P11 to P16: what packets look like.
+/// P11 to P16: packet headers.
 fn headers() -> Vec<Case> {
     let mut all = Vec::new();
     for flip in [0x04, 0x08, 0x0c] {
@@ -66,7 +66,7 @@ fn headers() -> Vec<Case> {
     all
 }
 
-/// P02, P09, P18: what belongs to nobody.
+/// P02, P09, P18: packets that belong to no connection.
 fn stray(side: Side) -> Vec<Case> {
     let long =
         Case::new("P02", "connection IDs of 21 bytes", Some(Stage::Confirmed), Expect::Alive).with(|_| {
@@ -99,7 +99,7 @@ fn stray(side: Side) -> Vec<Case> {
     all
 }
 
-/// P04, P05: Version Negotiation and Retry that a client is not to obey.
+/// P04, P05: Version Negotiation and Retry packets that a client must not obey.
 fn first_answers() -> Vec<Case> {
     let negotiation = |peer: &Peer, scid: &[u8], versions: &[u32]| {
         let mut bytes = vec![0xc0, 0, 0, 0, 0, peer.dcid.len() as u8];
@@ -146,7 +146,7 @@ fn first_answers() -> Vec<Case> {
     all
 }
 
-/// A Retry to a client at `to`, in answer to its Initial to `original`.
+/// A Retry to a client at `to`, in response to its Initial to `original`.
 fn retry(to: &ConnectionId, scid: &[u8], token: &[u8], original: &ConnectionId) -> Vec<u8> {
     let mut bytes = vec![0xf0, 0, 0, 0, 1, to.len() as u8];
     bytes.extend(to.as_bytes());

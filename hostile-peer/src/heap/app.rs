@@ -1,4 +1,5 @@
-//! An application with habits: it reads or does not, accepts, refuses or ignores, writes and closes when it likes.
+//! An application with habits: it reads or not, it accepts, refuses or ignores requests, and it writes and
+//! closes at random.
 
 use bytes::Bytes;
 use h3_core::{RequestHead, ResponseHead, transport::ConnTransport};
@@ -7,13 +8,13 @@ use netsim::Random;
 use quic_core::{Dir, StreamId, error::call::Read};
 use wt_session::{CloseInfo, ConnectRequest, Event, SessionId, Sessions};
 
-/// Streams and sessions that the application remembers, at most; its lists have this room from the start.
+/// The most streams and sessions that the application remembers. Its lists have this capacity from the start.
 const REMEMBERED: usize = 4096;
 
 /// The application of the end under test.
 pub(super) struct App {
     random: Random,
-    /// In how many of a hundred cases it reads what came, accepts a session, answers a request.
+    /// The percentages of cases in which it reads data, accepts a session and answers a request.
     reads: u64,
     accepts: u64,
     answers: u64,
@@ -125,7 +126,7 @@ impl App {
         }
     }
 
-    /// Something that the application does of its own.
+    /// An action of the application's own accord.
     pub(super) fn act(
         &mut self,
         sessions: &mut Sessions,
@@ -180,11 +181,11 @@ impl App {
         let request =
             ConnectRequest::new("localhost".parse().expect("an authority"), "/".parse().expect("a path"))
                 .with_headers(headers);
-        // A server is refused that by name.
+        // A server gets an error that says so.
         let _ = sessions.connect(request, h3, t);
     }
 
-    /// A plain request of a client, with content now and then.
+    /// A client's plain request, sometimes with content.
     fn get(&mut self, h3: &mut h3_core::Connection, t: &mut ConnTransport<'_>) {
         let authority = "localhost".parse().expect("an authority");
         let head = RequestHead::new(Method::GET, authority, "/".parse().expect("a path"));

@@ -1,4 +1,4 @@
-//! HTTP/3 and WebTransport as bytes, whatever they mean: frames, sections of fields, settings, capsules.
+//! HTTP/3 and WebTransport as bytes, meaningful or not: frames, field sections, settings, capsules.
 
 use netsim::Random;
 use qpack::{Encoder, FieldRef};
@@ -6,7 +6,7 @@ use quic_core::Side;
 
 use crate::wire;
 
-/// Capsules of all dialects: close, drain, datagram, limits and what is blocked.
+/// Capsules of all dialects: close, drain, datagram, limits, and blocked capsules.
 const CAPSULES: [u64; 13] = [
     0x2843,
     0x78ae,
@@ -23,14 +23,14 @@ const CAPSULES: [u64; 13] = [
     0x21,
 ];
 
-/// A frame of HTTP/3.
+/// An HTTP/3 frame.
 pub(super) fn frame(kind: u64, payload: &[u8]) -> Vec<u8> {
     let mut out = wire::ints(&[kind, payload.len() as u64]);
     out.extend(payload);
     out
 }
 
-/// SETTINGS that offer everything, in all dialects or in one.
+/// SETTINGS that offer everything, either in all dialects or in one.
 pub(super) fn settings(random: &mut Random) -> Vec<u8> {
     let mut pairs = vec![0x08, 1, 0x33, 1];
     let dialects: [&[u64]; 4] =
@@ -54,7 +54,7 @@ fn section(fields: &[(&str, &str)]) -> Vec<u8> {
     frame(0x01, &out)
 }
 
-/// HEADERS with `first` and, now and then, many more fields or large ones.
+/// HEADERS with `first` and, sometimes, many more fields or large ones.
 fn headers(first: &[(&str, &str)], random: &mut Random) -> Vec<u8> {
     let value = "v".repeat(1 << random.below(13));
     let names: Vec<String> = match random.below(10) {
@@ -88,7 +88,7 @@ pub(super) fn connect(random: &mut Random) -> Vec<u8> {
     headers(&fields, random)
 }
 
-/// A request that makes no session.
+/// A request that is not for a session.
 pub(super) fn get(random: &mut Random) -> Vec<u8> {
     headers(&[(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", "/x")], random)
 }
@@ -100,10 +100,11 @@ pub(super) fn response(random: &mut Random) -> (Vec<u8>, bool) {
     (bytes, status != "103")
 }
 
-/// A frame of the control stream that may come more than once; `side` sends it, of `streams` that may be.
+/// A frame of the control stream that may occur several times. `side` sends it; up to `streams` streams may
+/// exist.
 pub(super) fn control(n: u64, side: Side, streams: u64, random: &mut Random) -> Vec<u8> {
     match random.below(6) {
-        // GOAWAY that falls.
+        // GOAWAY frames with decreasing IDs.
         0 => frame(0x07, &wire::ints(&[(1 << 40) - 4 * n])),
         1 | 2 if side.is_client() => {
             let mut payload = wire::ints(&[4 * random.below(streams.max(1))]);
@@ -117,7 +118,7 @@ pub(super) fn control(n: u64, side: Side, streams: u64, random: &mut Random) -> 
 
 /// A capsule of any kind.
 pub(super) fn capsule(n: u64, random: &mut Random) -> Vec<u8> {
-    // A session that was closed brings no more: seldom.
+    // Rarely a close, because a closed session brings nothing new.
     let kind = if random.chance(0.02) { CAPSULES[0] } else { CAPSULES[1 + random.below(12) as usize] };
     let value = match random.below(8) {
         0 => Vec::new(),

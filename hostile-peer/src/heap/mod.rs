@@ -1,10 +1,11 @@
-//! What the whole stack holds of a peer that says anything, in any order, and acknowledges when it likes.
+//! The memory of the whole stack when the peer sends anything, in any order, and acknowledges at random.
 //!
-//! QUIC, HTTP/3 and sessions of one end, in the role of a server or a client, with an application on top that has habits
-//! of its own; before them the hostile peer. One seed decides all: settings, habits, steps. Only what the end under test
-//! allocates is counted, so the figures are its own.
+//! The end under test consists of QUIC, HTTP/3 and sessions, in the role of a server or a client, with an
+//! application on top that has its own habits. The hostile peer is on the other side. One seed decides
+//! everything: settings, habits, steps. Only the allocations of the end under test are counted.
 //!
-//! What holds after each step, and at the worst moment within it: the heap is at most three times what the connection has
+//! After each step, and at the worst moment within it, the heap is at most three times what the connection
+//! has charged to its endpoint's budget, plus `UNCHARGED`. After the end nothing is left, and nothing panics.
 //! charged to its endpoint's budget, and `UNCHARGED`. After the end nothing is left, and nothing panics.
 
 mod app;
@@ -20,33 +21,36 @@ use quic_core::Side;
 use script::{Script, Step};
 use victim::Victim;
 
-/// Steps of one seed, at most.
+/// The most steps of one seed.
 const MAX_STEPS: u32 = 300;
 
-/// Heap beyond three times the charges, in bytes. What has a bound of its own and is not charged to the endpoint's budget:
-/// 1 MiB that the application wrote and the peer does not acknowledge (`max_send_memory` of this harness; it may be held
-/// with a quarter more overhead), 4 KiB beyond for each of 100 streams that the peer permits; 1 MiB of datagrams that wait
-/// to be sent; 256 KiB of unfinished field sections; 64 KiB of datagrams before their session; what was sent and is not
-/// acknowledged, 1024 losses and 64 KiB of records; and tables whose capacity is twice what is in them.
+/// How much heap is permitted beyond three times the charges, in bytes. It covers memory that has its own
+/// limit and is not charged to the endpoint's budget. 1 MiB is data that the application wrote and the peer
+/// does not acknowledge (`max_send_memory` of this harness; its overhead may be a quarter more), with 4 KiB
+/// more for each of 100 streams that the peer permits. 1 MiB is for datagrams that wait to be sent, 256 KiB
+/// for unfinished field sections, and 64 KiB for datagrams that came before their session. The rest is for
+/// sent packets that are not acknowledged, for 1024 losses with 64 KiB of records, and for tables whose
+/// capacity is twice their content.
 const UNCHARGED: isize = 4 << 20;
 
-/// What may be left after the end, in bytes: nothing grows with what was done, but a TLS provider keeps tables of its own.
+/// What may be left after the end, in bytes. It does not grow with the steps, but a TLS provider keeps tables
+/// of its own.
 const REMAINS: isize = 4 << 10;
 
-/// What came of one seed.
+/// The result of one seed.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Steps of the peer, the application and time.
     pub steps: u64,
     /// Packets that the peer sent.
     pub packets: u64,
-    /// The most heap at once since the handshake, in bytes.
+    /// The peak of the heap since the handshake, in bytes.
     pub peak: usize,
-    /// The largest share of what is permitted that was used, in thousandths.
+    /// The largest used share of what is permitted, in thousandths.
     pub worst: usize,
     /// The largest ratio of heap to charges where these were at least 1 MiB, in hundredths.
     pub ratio: usize,
-    /// What was charged after the step before.
+    /// The charges after the previous step.
     charged: usize,
     /// Why the connection ended before the last step, if it did.
     pub end: Option<String>,
@@ -65,7 +69,7 @@ impl std::fmt::Display for Report {
 }
 
 impl Report {
-    /// The sums and the worst of two.
+    /// Adds the sums of another report, and takes the worse of the maxima.
     pub fn add(&mut self, other: &Self) {
         self.steps += other.steps;
         self.packets += other.packets;
@@ -75,7 +79,7 @@ impl Report {
     }
 
     fn look(&mut self, victim: &mut Victim, line: &str) {
-        // The worst moment may have been the step's first.
+        // The worst moment may have been the beginning of the step.
         let (heap, now) = (victim.worst(), victim.charged());
         let charged = std::mem::replace(&mut self.charged, now).max(now);
         let permitted = 3 * charged as isize + UNCHARGED;
@@ -94,7 +98,7 @@ impl Report {
     }
 }
 
-/// The line that plays a seed again.
+/// The line that replays a seed.
 #[must_use]
 pub fn replay(side: Side, seed: u64) -> String {
     let side = if side.is_client() { "client" } else { "server" };
@@ -104,7 +108,7 @@ pub fn replay(side: Side, seed: u64) -> String {
 /// Plays one seed against an end in the role of `side`.
 ///
 /// # Panics
-/// If something does not hold; that is what it is for. The message names the line that plays it again.
+/// If an invariant is violated, which is the purpose. The message has the line that replays the seed.
 #[must_use]
 pub fn play(side: Side, seed: u64) -> Report {
     let line = replay(side, seed);
@@ -143,7 +147,8 @@ pub fn play(side: Side, seed: u64) -> Report {
     report
 }
 
-/// Plays a seed and throws its figures away, so that what a process allocates once is not taken for what a seed left.
+/// Plays a seed and discards its report, so that one-time allocations of the process are not attributed to a
+/// seed.
 pub fn warm_up() {
     for side in [Side::Server, Side::Client] {
         let mut random = Random::new(0);

@@ -1,7 +1,7 @@
-//! What the peer does: everything that a peer may send, in an order that a seed decides.
+//! The peer's steps: everything that a peer may send, in an order that a seed decides.
 //!
-//! Most of it keeps to the credit that the end gave, for what breaks it ends the connection and tells little; how much
-//! does not is one of the habits that a seed draws.
+//! Most of it respects the credit that the end gave, because a violation ends the connection and shows
+//! little. The share that does not is one of the habits that a seed draws.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,22 +11,22 @@ use quic_core::{ConnectionId, Dir, Side, StreamId, frame::Frame};
 use super::{http, victim::View};
 use crate::wire;
 
-/// Bytes of frames in a packet.
+/// The most bytes of frames in a packet.
 const PAYLOAD: usize = 1100;
-/// Kinds of steps.
+/// The number of kinds of steps.
 const KINDS: usize = 18;
-/// Where the peer's own CRYPTO data ahead of TLS begins: behind what its tickets take.
+/// The offset of the peer's own CRYPTO data ahead of TLS, beyond the data of its tickets.
 const AHEAD: u64 = 16 << 10;
 
 /// One step.
 pub(super) enum Step {
     /// Packets with these frames.
     Send(Vec<Vec<u8>>),
-    /// What an honest peer sends now: acknowledgments.
+    /// Sends what an honest peer sends now: acknowledgments.
     Honest,
     /// Time passes.
     Time(Duration),
-    /// The application does something.
+    /// The application acts.
     Application,
 }
 
@@ -34,23 +34,23 @@ pub(super) enum Step {
 pub(super) struct Script {
     side: Side,
     random: Random,
-    /// How often each kind of step comes, against the others.
+    /// How often each kind of step occurs, relative to the others.
     weights: [u64; KINDS],
-    /// Share of what breaks the credit.
+    /// The share of frames that exceed the credit.
     breaks: f64,
-    /// Share of streams whose first byte is held back.
+    /// The share of streams whose first byte is held back.
     holes: f64,
     window: u64,
     /// The next offset of each stream.
     offsets: BTreeMap<StreamId, u64>,
-    /// Streams that the peer ended, or reset with a code.
+    /// Streams that the peer has ended, with the code of their reset; 0 for FIN.
     ended: BTreeMap<StreamId, u64>,
-    /// Bytes of all streams.
+    /// The sum of bytes over all streams.
     used: u64,
     opened: [u64; 2],
     /// Frames that are held back.
     held: Vec<Vec<u8>>,
-    /// Frames that make the next packets.
+    /// Frames for the next packets.
     out: Vec<Vec<u8>>,
     view: View,
     /// The streams of requests.
@@ -86,7 +86,7 @@ impl Script {
         script
     }
 
-    /// The streams that every connection has: control and QPACK.
+    /// Opens the streams that every connection has: control and QPACK.
     fn begin(&mut self) {
         let mut control = vec![0x00];
         control.extend(http::settings(&mut self.random));
@@ -142,7 +142,7 @@ impl Script {
         Step::Send(self.packets())
     }
 
-    /// The frames in packets, several to each where they fit.
+    /// Puts the frames into packets, several into each where they fit.
     fn packets(&mut self) -> Vec<Vec<u8>> {
         let mut packets: Vec<Vec<u8>> = Vec::new();
         for frame in std::mem::take(&mut self.out) {
@@ -151,12 +151,12 @@ impl Script {
                 _ => packets.push(frame),
             }
         }
-        // PING, so that nothing that follows is too short to be sampled for header protection.
+        // A PING, so that each packet is long enough for the header protection sample.
         packets.iter_mut().for_each(|packet| packet.extend([1, 0, 0, 0]));
         packets
     }
 
-    /// How many bytes more `id` may carry, and whether the rules count.
+    /// How many of `wanted` bytes `id` may still carry. Sometimes the limits are ignored.
     fn room(&mut self, id: StreamId, wanted: usize) -> usize {
         if self.random.chance(self.breaks) {
             return wanted;
@@ -166,7 +166,7 @@ impl Script {
         wanted.min(usize::try_from(left).unwrap_or(usize::MAX))
     }
 
-    /// Bytes behind those before, whole, in pieces, or with the first held back.
+    /// Writes bytes at the end of a stream: at once, in pieces, or with the first byte held back.
     fn write(&mut self, id: StreamId, bytes: &[u8], fin: bool) {
         if !self.may_write(id) {
             return;
@@ -199,7 +199,7 @@ impl Script {
         }
     }
 
-    /// The next stream of a kind that the peer opens, if the limit permits one.
+    /// Opens the peer's next stream of a kind, if the limit permits one.
     fn open(&mut self, dir: Dir) -> Option<StreamId> {
         let index = self.opened[dir as usize];
         let permitted = index < self.view.max_streams[dir as usize];
@@ -213,19 +213,19 @@ impl Script {
         if self.random.chance(0.5) { Dir::Bidi } else { Dir::Uni }
     }
 
-    /// Whether the rules permit the peer to send on a stream.
+    /// Whether the peer may send on a stream.
     fn may_write(&mut self, id: StreamId) -> bool {
         let ours = id.initiator() == self.side;
         let exists = ours || id.dir() == Dir::Bidi && id.index() < self.view.heard[Dir::Bidi as usize];
         exists && !self.ended.contains_key(&id) || self.random.chance(self.breaks)
     }
 
-    /// One of the streams that every connection has: they are not to end.
+    /// Whether it is one of the streams that every connection has, which must not end.
     fn is_critical(id: StreamId) -> bool {
         id.dir() == Dir::Uni && id.index() < 3
     }
 
-    /// A stream that the peer has written to, or that it has heard of.
+    /// A stream that the peer has written to or knows of.
     fn stream(&mut self) -> StreamId {
         let dir = self.dir();
         let heard = self.view.heard[dir as usize];
@@ -236,7 +236,7 @@ impl Script {
         StreamId::new(self.side, dir, index)
     }
 
-    /// A session's name: one that may be, will be, or never can.
+    /// A session ID: of a session that exists, may come to exist, or never can.
     fn session(&mut self) -> u64 {
         let known = self.requests.get(self.random.below(self.requests.len().max(1) as u64) as usize).copied();
         let most = if self.side.is_client() { self.view.max_streams[0] } else { self.view.heard[0] };
@@ -255,7 +255,7 @@ impl Script {
             self.session()
         };
         match self.random.below(20) {
-            // A push, an unknown stream, a plain one.
+            // A push stream, an unknown type, or a request.
             0 if dir == Dir::Uni => wire::ints(&[0x21 + 0x1f * self.random.below(9)]),
             1 if dir == Dir::Uni && self.random.chance(self.breaks) => wire::ints(&[0x01, 0]),
             _ => wire::ints(&[if dir == Dir::Bidi { 0x41 } else { 0x54 }, session]),
@@ -270,7 +270,7 @@ impl Script {
             let Some(id) = self.open(dir) else { break };
             let mut bytes = self.preface(dir, id);
             bytes.resize(bytes.len() + size, 7);
-            // Some say half of their preface only.
+            // Some streams only send half of their preface.
             if self.random.chance(0.1) {
                 bytes.truncate(1);
             } else {
@@ -280,7 +280,7 @@ impl Script {
         }
     }
 
-    /// One frame that opens all streams below it.
+    /// Sends one frame that opens all lower streams.
     fn high_stream(&mut self) {
         let dir = self.dir();
         let last = self.view.max_streams[dir as usize];
@@ -300,7 +300,7 @@ impl Script {
                 let fin = self.random.chance(0.1);
                 self.write(id, &vec![7; size], fin);
             } else if let Some(id) = self.request() {
-                // Content of a frame that nobody knows.
+                // The content of an unknown frame type.
                 let size = 1 << self.random.below(14);
                 let bytes = http::frame(0x21, &vec![7; size]);
                 self.write(id, &bytes, false);
@@ -308,7 +308,7 @@ impl Script {
         }
     }
 
-    /// A byte here and there.
+    /// Sends single bytes at various offsets.
     fn pierce(&mut self, many: u64) {
         let id = self.stream();
         if Self::is_critical(id) || !self.may_write(id) {
@@ -365,7 +365,7 @@ impl Script {
         self.write(self.control(), &bytes, false);
     }
 
-    /// Requests, or answers to those of the end.
+    /// Sends requests, or responses to those of the end.
     fn requests(&mut self, many: u64) {
         for _ in 0..many {
             let (id, mut bytes, is_final) = if self.side.is_client() {
@@ -381,7 +381,7 @@ impl Script {
                 let (bytes, is_final) = http::response(&mut self.random);
                 (id, bytes, is_final)
             };
-            // Sections that do not end: nothing follows them.
+            // Truncated field sections, after which nothing follows.
             if self.random.chance(0.1) {
                 bytes.truncate(bytes.len() / 2);
                 self.write(id, &bytes, false);
@@ -396,7 +396,7 @@ impl Script {
         }
     }
 
-    /// A request's stream, if there is one.
+    /// The stream of a request, if there is one.
     fn request(&mut self) -> Option<StreamId> {
         let count = self.requests.len() as u64;
         (count > 0).then(|| self.requests[self.random.below(count) as usize])
@@ -408,7 +408,7 @@ impl Script {
         for n in 0..many {
             bytes.extend(http::capsule(n + self.used, &mut self.random));
         }
-        // In one frame, or in one for each part of it.
+        // In one frame, or in a frame for each part.
         let piece = [bytes.len(), 7, 100][self.random.below(3) as usize].max(1);
         let framed: Vec<u8> = bytes.chunks(piece).flat_map(|part| http::frame(0x00, part)).collect();
         let fin = self.random.chance(0.02);
@@ -424,7 +424,7 @@ impl Script {
         }
     }
 
-    /// Some of what was held back.
+    /// Sends some of the frames that were held back.
     fn release(&mut self) {
         let count = self.random.below(self.held.len() as u64 + 1) as usize;
         let from = self.held.len() - count;
@@ -455,7 +455,7 @@ impl Script {
                     continue;
                 }
                 9 if self.random.chance(self.breaks) => Frame::Crypto { offset: 40 + 3 * n, data: &token },
-                // Not the one that the packets go to: it is the first.
+                // Never the first ID, which the packets use.
                 9 if self.view.issued > 0 => {
                     Frame::RetireConnectionId(1 + self.random.below(self.view.issued))
                 }
@@ -466,7 +466,7 @@ impl Script {
         }
     }
 
-    /// CRYPTO data ahead of TLS, with holes that nothing fills, within what is kept of it.
+    /// Sends CRYPTO data ahead of TLS, with holes that nothing fills, within the buffer limit.
     fn crypto(&mut self, many: u64) {
         let step = 2 + self.random.below(200);
         let size = 1 + self.random.below(step - 1) as usize;
@@ -482,7 +482,8 @@ impl Script {
         }
     }
 
-    /// Instructions on the peer's QPACK streams: of the encoder, capacity 0; of the decoder, cancellations.
+    /// Sends instructions on the peer's QPACK streams: capacity 0 on the encoder's, cancellations on the
+    /// decoder's.
     fn qpack(&mut self, many: u64) {
         let encoder = self.random.chance(0.5);
         let id = StreamId::new(self.side, Dir::Uni, if encoder { 1 } else { 2 });

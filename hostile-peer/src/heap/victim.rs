@@ -21,23 +21,23 @@ use crate::{
 };
 
 const ALPN: &[u8] = b"h3";
-/// Events that the application's side takes in one turn, as the driver of `wt-api` does.
+/// How many events the application handles in one turn, as in the driver of `wt-api`.
 const EVENTS_A_TURN: usize = 1024;
-/// Timers in one stretch of time: more is a loop without an end.
+/// The most timers in one period of time: more would be an endless loop.
 const MAX_TIMERS: u32 = 20_000;
 
 fn peer_address() -> SocketAddr {
     "192.0.2.66:4433".parse().expect("an address")
 }
 
-/// What the peer knows of the end: what its transport parameters say, and what it granted since.
+/// What the peer knows of the end: the limits in its transport parameters, and what it has granted since.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct View {
-    /// Bytes that all streams of the peer may carry.
+    /// How many bytes all streams of the peer may carry.
     pub(super) max_data: u64,
-    /// Streams of the peer's that are permitted, bidirectional and unidirectional.
+    /// How many streams the peer may open, bidirectional and unidirectional.
     pub(super) max_streams: [u64; 2],
-    /// Streams of the end's own that the peer has heard of.
+    /// How many of the end's own streams the peer has heard of.
     pub(super) heard: [u64; 2],
     /// The highest sequence number of the end's connection IDs that the peer has heard of.
     pub(super) issued: u64,
@@ -51,8 +51,8 @@ struct Stack {
     sessions: Sessions,
 }
 
-/// All that is counted. It drives quic-core by hand and not with `quic_core::testing::Driver`: whatever it holds counts as heap
-/// of the end, and a driver holds a buffer, which is not the end's.
+/// Everything whose allocations are counted. It drives quic-core by hand and not with
+/// `quic_core::testing::Driver`, whose buffer would be counted too.
 struct Inner {
     side: Side,
     now: Timestamp,
@@ -72,11 +72,11 @@ pub(super) struct Victim {
     transport: TransportConfig,
     buffer: Vec<u8>,
     meter: Meter,
-    /// What it held when the handshake was over.
+    /// The heap when the handshake was complete.
     idle: isize,
 }
 
-/// Small windows now and then, so that their edges are reached.
+/// Sometimes uses small windows, so that their limits are reached.
 fn transport(random: &mut Random) -> TransportConfig {
     let window = [16 << 10, 64 << 10, 256 << 10][random.below(3) as usize];
     let streams = [10, 100, 1000][random.below(3) as usize];
@@ -165,7 +165,7 @@ impl Inner {
         }
     }
 
-    /// One turn of the layers above QUIC.
+    /// Runs one turn of the layers above QUIC.
     fn process(&mut self) {
         let Some(stack) = &mut self.stack else { return };
         let mut t = ConnTransport::new(&mut stack.quic, self.now);
@@ -194,7 +194,7 @@ impl Inner {
         stack.sessions.flush(&mut stack.h3, &mut t);
     }
 
-    /// When a layer wants to be told of the time.
+    /// The earliest timer of the layers above QUIC.
     fn timer(&self) -> Option<Timestamp> {
         let stack = self.stack.as_ref()?;
         [stack.quic.poll_timeout(), stack.h3.poll_timeout(), stack.sessions.poll_timeout()]
@@ -262,7 +262,7 @@ impl Victim {
         self.metered(|inner| inner.receive(datagram));
     }
 
-    /// The layers above have their turn, and what there is to send goes to the peer.
+    /// Gives the layers above their turn, and sends the resulting datagrams to the peer.
     pub(super) fn turn(&mut self, peer: &mut Peer) {
         let mut buffer = std::mem::take(&mut self.buffer);
         loop {
@@ -281,7 +281,7 @@ impl Victim {
         self.metered(Inner::act);
     }
 
-    /// Time passes, timers fire; the peer says nothing.
+    /// Lets time pass, and timers fire. The peer sends nothing.
     pub(super) fn run(&mut self, time: Duration, peer: &mut Peer) {
         let end = self.inner().now + time;
         for timer in 0.. {
@@ -307,7 +307,7 @@ impl Victim {
         http.or_else(|| inner.why.as_ref().map(ToString::to_string))
     }
 
-    /// Windows of a stream and of the connection at first, in bytes.
+    /// The initial receive windows of a stream and of the connection, in bytes.
     pub(super) fn windows(&self) -> (u64, u64) {
         (self.transport.stream_receive_window, self.transport.receive_window)
     }
@@ -319,7 +319,7 @@ impl Victim {
         View { max_data: peer.max_data.max(first), max_streams, heard: peer.heard, issued: peer.issued }
     }
 
-    /// The most heap since this was asked last, beyond what an idle connection holds, in bytes.
+    /// The peak of the heap since the last call, without what an idle connection holds, in bytes.
     pub(super) fn worst(&self) -> isize {
         self.meter.take_peak() - self.idle
     }
@@ -329,7 +329,7 @@ impl Victim {
         self.budget.used()
     }
 
-    /// What there is of each kind, for the message of a failure.
+    /// The number of objects of each kind, for failure messages.
     pub(super) fn describe(&mut self) -> String {
         let Some(stack) = self.inner().stack.as_ref() else { return String::new() };
         let Stack { quic, h3, sessions, .. } = stack;
@@ -342,7 +342,7 @@ impl Victim {
         )
     }
 
-    /// The connection ends, by a close of this side if need be, and goes.
+    /// Ends the connection, with a close of this side if needed, and drops it.
     pub(super) fn end(&mut self, peer: &mut Peer) {
         self.metered(|inner| {
             let now = inner.now;
@@ -359,7 +359,7 @@ impl Victim {
         assert_eq!(self.budget.used(), 0, "all charges were given back");
     }
 
-    /// Bytes that are live when all is gone.
+    /// How many bytes are still allocated when everything is dropped.
     pub(super) fn left(&mut self) -> isize {
         let inner = self.inner.take();
         self.meter.count(|| drop(inner));

@@ -1,4 +1,4 @@
-//! What the peer makes of the endpoint's datagrams, and what it has heard.
+//! How the peer handles the endpoint's datagrams, and what it has recorded.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use quic_core::{
 use super::{Close, Peer, Seen};
 
 impl Peer {
-    /// Takes a datagram of the endpoint apart.
+    /// Handles a datagram of the endpoint.
     pub fn receive(&mut self, datagram: &[u8]) {
         let mut rest = datagram;
         if self.deaf {
@@ -46,7 +46,7 @@ impl Peer {
         }
     }
 
-    /// A server asks for the address first: the ClientHello goes out again, with the token.
+    /// Handles a Retry: the ClientHello is sent again with the token.
     pub(super) fn on_retry(&mut self, scid: ConnectionId) {
         self.dcid = scid;
         self.initial_keys(scid);
@@ -141,7 +141,7 @@ impl Peer {
         self.drive();
     }
 
-    /// All CONNECTION_CLOSE frames seen, without repetitions.
+    /// All CONNECTION_CLOSE frames seen, without duplicates.
     #[must_use]
     pub fn closes(&self) -> Vec<Close> {
         let mut closes = Vec::new();
@@ -164,13 +164,13 @@ impl Peer {
         closes
     }
 
-    /// How many frames of the endpoint fit.
+    /// How many frames of the endpoint match.
     pub fn count(&self, mut fits: impl FnMut(&Frame<'_>) -> bool) -> usize {
         let frames = self.seen.iter().flat_map(|seen| Frames::new(&seen.payload).flatten());
         frames.filter(|frame| fits(frame)).count()
     }
 
-    /// The connection IDs that the endpoint issued by frames: sequence, ID, token.
+    /// The connection IDs that the endpoint issued in frames: sequence number, ID, token.
     #[must_use]
     pub fn issued(&self) -> Vec<(u64, ConnectionId, [u8; 16])> {
         let frames = self.seen.iter().flat_map(|seen| Frames::new(&seen.payload).flatten());

@@ -1,10 +1,9 @@
-//! Bytes to a sequence of hostile steps, for property tests and fuzzing: frames of every type with arbitrary fields,
-//! packets of any kind, coalesced, replayed, forged, from elsewhere; floods, key updates, closes; and an application
-//! that does things meanwhile.
+//! Turns bytes into a sequence of hostile steps, for property tests and fuzzing. The steps are frames of
+//! every type with arbitrary fields, and packets of any kind: coalesced, replayed, forged, or from another
+//! address. There are floods, key updates and closes, and an application that acts meanwhile.
 //!
-//! What holds whatever the bytes are: nothing panics, the memory stays in proportion to what is charged for it, nothing
-//! hangs, a close has a code that
-//! RFC 9000 defines, and of the connection nothing is left.
+//! Whatever the bytes are, these invariants hold: nothing panics or hangs, the memory stays in proportion to
+//! the charges, a close has a code that RFC 9000 defines, and nothing is left of the connection.
 
 mod source;
 
@@ -18,18 +17,18 @@ use crate::{
 };
 use source::Source;
 
-/// Steps of one input, at most.
+/// The most steps of one input.
 const MAX_STEPS: usize = 120;
-/// Peer-fed memory that the endpoint may hold, in bytes.
+/// The most memory that the endpoint may hold for the peer, in bytes.
 const MAX_MEMORY: usize = 8 << 20;
-/// Heap of the endpoint and its connection beyond three times what they have charged, in bytes; as in [`heap`](crate::heap), but
-/// streams and datagrams that wait to be sent are few here.
+/// How much heap the endpoint and its connection may use beyond three times their charges, in bytes. It is as
+/// in [`heap`](crate::heap), but with few streams and queued datagrams.
 const UNCHARGED: isize = 64 << 10;
 
-/// Plays the steps that `bytes` say. Returns whether the endpoint took a packet of them as authentic.
+/// Plays the steps in `bytes`. Returns whether the endpoint accepted one of their packets as authentic.
 ///
 /// # Panics
-/// If something does not hold; that is what it is for.
+/// If an invariant is violated, which is the purpose.
 #[must_use]
 pub fn drive(bytes: &[u8]) -> bool {
     let mut source = Source::new(bytes);
@@ -60,11 +59,11 @@ pub fn drive(bytes: &[u8]) -> bool {
 struct Player<'a> {
     world: &'a mut World,
     stage: Stage,
-    /// The last datagrams, to be sent again.
+    /// The latest datagrams, for replays.
     sent: Vec<Vec<u8>>,
     /// Whether the peer may have proved its address.
     validated: bool,
-    /// What was charged after the step before, in bytes.
+    /// The charges after the previous step, in bytes.
     charged: usize,
 }
 
@@ -100,7 +99,7 @@ impl Player<'_> {
         self.world.poll();
     }
 
-    /// The highest space that the peer has, or sometimes another one.
+    /// The highest space for which the peer has keys, or sometimes another one.
     fn space(&self, source: &mut Source<'_>) -> Space {
         let usual = match self.stage {
             Stage::Initial => Space::Initial,
@@ -121,7 +120,7 @@ impl Player<'_> {
         self.sent.push(datagram);
     }
 
-    /// A packet with one honest field less.
+    /// A packet with one dishonest field.
     fn odd_packet(&mut self, source: &mut Source<'_>) -> Vec<u8> {
         let space = self.space(source);
         let payload = source.frames();
@@ -139,14 +138,14 @@ impl Player<'_> {
             _ if packet.kind != Level::OneRtt => packet.kind = Level::ZeroRtt,
             _ => {}
         }
-        // A zero-RTT packet is sealed with 1-RTT keys, where there are any.
+        // A 0-RTT packet is sealed with 1-RTT keys if there are any.
         if packet.kind == Level::ZeroRtt && !self.world.peer.has(Space::Data) {
             packet.kind = Level::Initial;
         }
         self.world.peer.seal(packet)
     }
 
-    /// An earlier datagram, as it was or damaged, from where it came or from elsewhere.
+    /// An earlier datagram, unchanged or damaged, from the same or another address.
     fn again(&mut self, source: &mut Source<'_>) {
         if self.sent.is_empty() {
             return;
@@ -165,7 +164,7 @@ impl Player<'_> {
         }
     }
 
-    /// One packet up to 512 times, its last bytes a counter.
+    /// Sends a packet up to 512 times, with a counter in its last bytes.
     fn flood(&mut self, source: &mut Source<'_>) {
         let rounds = 2_u32 << source.choice(9);
         let mut payload = source.frame();
@@ -207,12 +206,12 @@ impl Player<'_> {
         });
     }
 
-    /// What holds at any time.
+    /// Checks what holds at any time.
     fn check(&mut self) {
         let stats = self.world.connection().stats();
         assert!(stats.memory_peak <= MAX_MEMORY.min(stats.memory_limit), "{stats:?}");
         let (heap, now) = (self.world.meter.take_peak(), self.world.budget.used());
-        // The worst moment may have been the step's first.
+        // The worst moment may have been the beginning of the step.
         let charged = std::mem::replace(&mut self.charged, now).max(now);
         let permitted = 3 * charged as isize + UNCHARGED;
         assert!(heap <= permitted, "{heap} bytes of heap for {charged} charged");
@@ -222,10 +221,11 @@ impl Player<'_> {
         }
     }
 
-    /// What holds at the end; the world looks at the rest when it is dropped.
+    /// Checks what holds at the end. The world checks the rest when it is dropped.
     fn end(&mut self) {
         let closes = self.world.peer.closes();
-        // RFC 9000 §10.2.3: an application's close shows as APPLICATION_ERROR in packets that anybody may read.
+        // RFC 9000 §10.2.3: in packets that anybody can read, an application's close becomes
+        // APPLICATION_ERROR.
         let hidden = |close: &&Close| !close.application && close.code == 0x0c;
         let shown = closes.iter().filter(|close| !hidden(close)).count();
         assert!(shown <= 1 && closes.len() <= 2, "{closes:?}");

@@ -1,10 +1,10 @@
-//! Numbers, choices and frames out of bytes.
+//! Derives numbers, choices and frames from bytes.
 
 use quic_core::{ConnectionId, Dir, StreamId, base::varint, frame::Frame};
 
 use crate::wire;
 
-/// Reads the driver's input; at its end everything is zero.
+/// Reads the driver's input. After its end, every value is zero.
 #[derive(Debug)]
 pub(super) struct Source<'a>(&'a [u8]);
 
@@ -39,7 +39,7 @@ impl<'a> Source<'a> {
         bytes
     }
 
-    /// Mostly small numbers, and those around which rules change.
+    /// Mostly small numbers and values near limits.
     pub(super) fn number(&mut self) -> u64 {
         let first = self.byte();
         match first {
@@ -66,7 +66,7 @@ impl<'a> Source<'a> {
         (0..=self.choice(5)).flat_map(|_| self.frame()).collect()
     }
 
-    /// A frame of any type with arbitrary fields, or bytes that are none.
+    /// A frame of any type with arbitrary fields, or bytes that are not a frame.
     pub(super) fn frame(&mut self) -> Vec<u8> {
         let frame = match self.choice(28) {
             0..=4 => {

@@ -1,4 +1,4 @@
-//! The cases that need no look inside, in memory and over loopback.
+//! The cases that need only the endpoint's datagrams, in memory and over loopback.
 
 use hostile_peer::{cases::cases, ground::play};
 

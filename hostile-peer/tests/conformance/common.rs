@@ -68,7 +68,7 @@ pub(crate) fn crypto(offset: u64, data: &[u8]) -> Vec<u8> {
     wire::frame(&Frame::Crypto { offset, data })
 }
 
-/// One 1-RTT packet after the handshake is answered by one close.
+/// One 1-RTT packet after the handshake, which must cause one close.
 #[track_caller]
 pub(crate) fn closes_with(side: Side, payload: Vec<u8>, code: u64, frame_type: u64) {
     let mut w = World::at(side, Stage::Confirmed);
@@ -88,7 +88,7 @@ pub(crate) fn elsewhere() -> SocketAddr {
     "198.51.100.7:9999".parse().expect("an address")
 }
 
-/// The honest rest of the handshake, and data.
+/// Completes the handshake honestly and exchanges data.
 #[track_caller]
 pub(crate) fn goes_on(w: &mut World) {
     for _ in 0..4 {
@@ -98,7 +98,7 @@ pub(crate) fn goes_on(w: &mut World) {
     w.expect_alive();
 }
 
-/// A server's connection that was sent nothing, and the ClientHello that it waits for.
+/// A server that has received nothing, and the ClientHello that it waits for.
 pub(crate) fn with_hello(options: Options) -> (World, Vec<u8>) {
     let mut w = World::before(Side::Server, options);
     w.peer.start(cid(b"original-dst"));

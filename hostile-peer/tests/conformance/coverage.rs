@@ -1,4 +1,4 @@
-//! Is there a test for every row of the table?
+//! Checks that every row of the table has a test.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
 
 use hostile_peer::{PENDING, ROWS};
 
-/// Where tests of rows live.
+/// The folders with tests of rows.
 const PLACES: [&str; 8] = [
     "hostile-peer/tests",
     "hostile-peer/src",
@@ -30,7 +30,7 @@ fn visit(path: &Path, found: &mut impl FnMut(&str)) {
     }
 }
 
-/// The ids in a function's name: `p13_p14_…` has two, `h03_to_h06_…` four.
+/// The IDs in a function's name: `p13_p14_…` has two, `h03_to_h06_…` four.
 fn ids_of(name: &str) -> Vec<String> {
     let mut ids: Vec<(char, u32)> = Vec::new();
     let mut through = false;
@@ -49,7 +49,7 @@ fn ids_of(name: &str) -> Vec<String> {
     ids.into_iter().map(|(table, number)| format!("{}{number:02}", table.to_ascii_uppercase())).collect()
 }
 
-/// Rows by the tests that name them. Functions in the macros `both!` and `both_sides!` are tests as well.
+/// The tests that name each row. Functions in the macros `both!` and `both_sides!` are tests as well.
 fn tests_by_row() -> BTreeMap<String, Vec<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -67,7 +67,8 @@ fn tests_by_row() -> BTreeMap<String, Vec<String>> {
     rows
 }
 
-/// Rows that the table asks for in both roles are played in both: by a macro, or by tests that name their role.
+/// Rows that the table requires for both roles are tested in both: by a macro, or by tests that name their
+/// role.
 #[test]
 fn both_roles_are_under_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -108,7 +109,7 @@ fn every_row_has_a_test_or_waits() {
         PENDING.iter().filter(|pending| pending.part.is_empty()).map(|p| p.id).collect();
     for pending in PENDING {
         assert!(known.contains(pending.id) && !pending.waits_for.is_empty(), "{pending:?}");
-        // A part that waits stands beside a part that is done.
+        // A pending part exists beside a part that is done.
         let stands = tests.contains_key(pending.id);
         assert_eq!(stands, !pending.part.is_empty(), "{pending:?} and its tests {:?}", tests.get(pending.id));
     }
@@ -123,9 +124,10 @@ fn every_row_has_a_test_or_waits() {
     }
 }
 
-/// What only some systems have is in one module of the tool and one of the library. Everything else builds everywhere.
+/// Features of particular systems are in one module of the tool and one of the library. Everything else
+/// builds everywhere.
 #[test]
-fn what_only_some_systems_have_is_in_one_module() {
+fn system_specific_code_is_in_one_module() {
     const WORDS: [&str; 6] = ["cfg(unix)", "not(unix)", "std::os::", "signal::unix", "libc::", "rustix::"];
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let mut crates: Vec<_> = ["quic-core/src", "qpack/src", "h3-core/src", "wt-session/src"]
@@ -152,7 +154,7 @@ fn what_only_some_systems_have_is_in_one_module() {
     assert!(found.len() >= 4, "the words are those that are used there: {found:?}");
 }
 
-/// "No log above WARN": the layers below the API report by values and log no error at all.
+/// The layers below the API report errors as values and log none.
 #[test]
 fn nothing_below_the_api_logs_errors() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");

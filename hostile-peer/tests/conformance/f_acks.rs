@@ -16,7 +16,7 @@ both_sides! {
         }
     }
 
-    /// The endpoint leaves a number out now and then, to catch exactly this (RFC 9000 §21.4).
+    /// The endpoint sometimes skips a number to detect exactly this (RFC 9000 §21.4).
     fn f08_ack_of_a_skipped_number(side) {
         let mut w = World::at(side, Stage::Confirmed);
         for _ in 0..40 {
@@ -57,7 +57,7 @@ both_sides! {
         let mut w = World::at(side, Stage::Confirmed);
         let measure = Measure::start();
         w.send_fast(&payload);
-        // The close and the peer's own reading of it are in this sum.
+        // This sum includes the close and the peer's processing of it.
         assert!(measure.peak_growth() < 16 << 10, "{}", measure.peak_growth());
         w.expect_close_in(FRAME_ENCODING_ERROR, 0x02);
         let measure = Measure::start();
@@ -65,7 +65,7 @@ both_sides! {
         assert!(measure.peak_growth() < 4 << 10, "{}", measure.peak_growth());
     }
 
-    /// Time stands still until the first timer fires: round trips of zero come by themselves.
+    /// Time stands still until the first timer fires, so round trips of zero occur.
     fn f11_ack_delay_overflows(side) {
         let params = |mut p: quic_core::TransportParameters| {
             p.ack_delay_exponent = 20;

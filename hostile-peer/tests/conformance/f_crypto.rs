@@ -27,7 +27,7 @@ both_sides! {
         w.expect_close_in(CRYPTO_BUFFER_EXCEEDED, 0x06);
     }
 
-    /// Everything but the first byte: it is held, up to the limit, and no further.
+    /// Everything but the first byte is buffered, up to the limit and no further.
     fn f15_crypto_with_a_gap_fills_the_buffer_and_no_more(side) {
         let mut w = World::at(side, Stage::Confirmed);
         let start = w.peer.crypto_sent(Space::Data);

@@ -1,4 +1,4 @@
-//! Table F: frames that cannot be parsed, or that this packet or this side never carries.
+//! Table F: frames that cannot be parsed, or that this packet type or this side never carries.
 
 use hostile_peer::cases::frames_with_fields;
 
@@ -40,7 +40,7 @@ both_sides! {
         }
     }
 
-    /// The row's two, and all others that RFC 9000 §12.4 Table 3 keeps out of these packets.
+    /// The two frames of the row, and all others that RFC 9000 §12.4 Table 3 forbids in these packets.
     fn f04_frames_of_1rtt_in_initial_and_handshake(side) {
         for frame in frames_with_fields(side).into_iter().chain([vec![0x1e]]) {
             let kind = u64::from(frame[0]);
@@ -66,7 +66,7 @@ both_sides! {
     }
 
     fn f07_close_with_a_huge_or_unreadable_reason(side) {
-        // 65,527 bytes of UDP payload, less a header of 13 bytes, a tag of 16 and the other fields.
+        // 65,527 bytes of UDP payload, minus a header of 13 bytes, a tag of 16 and the other fields.
         let (largest, unreadable) = (vec![b'x'; 65_527 - 13 - 16 - 1 - 8 - 8 - 4], vec![0xff; 100]);
         for (reason, application) in [(&largest, false), (&largest, true), (&unreadable, false), (&unreadable, true)] {
             let mut w = World::at(side, Stage::Confirmed);
@@ -81,7 +81,7 @@ both_sides! {
             assert!(matches!(w.app.error(), Some(ConnectionError::PeerClosed(_))), "{:?}", w.app.error());
             let shown = w.app.error().map(ToString::to_string);
             assert!(shown.is_some_and(|text| !text.is_empty()), "the reason can be shown");
-            // RFC 9000 §10.2.2: draining, so silence.
+            // RFC 9000 §10.2.2: a draining endpoint is silent.
             w.send(Space::Data, vec![1]);
             assert_eq!(w.sent.len(), sent);
             assert!(w.app.error().is_some_and(|error| error.to_string().len() < 200 << 10), "cut or lossy");

@@ -29,7 +29,7 @@ both_sides! {
             let frame = wire::frame(&Frame::RetireConnectionId(sequence));
             closes_with(side, frame, PROTOCOL_VIOLATION, 0x19);
         }
-        // The handshake's ID is the one that packets go to.
+        // The packets use the ID of the handshake.
         closes_with(side, wire::frame(&Frame::RetireConnectionId(0)), PROTOCOL_VIOLATION, 0x19);
     }
 
@@ -52,8 +52,8 @@ both_sides! {
 }
 
 both! {
-    /// Of the same kind: each ID retires the one before, and no RETIRE_CONNECTION_ID is ever acknowledged. The close must
-    /// reach the peer, that is, go to an ID that the peer has.
+    /// Each ID retires the one before, and no RETIRE_CONNECTION_ID is ever acknowledged. The close must reach
+    /// the peer, so it must use an ID that the peer has.
     fn f28_more_retirements_than_are_acknowledged(w: Confirmed) {
         for n in 1..1000 {
             w.send(Space::Data, new_cid(n, n, n));
@@ -95,7 +95,7 @@ both! {
         assert_eq!(w.peer.count(|frame| matches!(frame, Frame::NewConnectionId { sequence: 4, .. })), 1);
     }
 
-    /// A hundred in each packet, the last without a length; read or not.
+    /// A hundred in each packet, the last one without a length; the application reads or not.
     fn f32_empty_datagrams_without_end(w: Confirmed) {
         let mut packet = [0x31, 0].repeat(99);
         packet.push(0x30);

@@ -25,7 +25,7 @@ both_sides! {
         }
     }
 
-    /// Beside a stream that is open: the largest IDs are looked up like any other.
+    /// While a stream is open: the largest IDs are looked up like any other.
     fn f17_f19_largest_stream_ids(side) {
         for (id, code) in [
             (ours(side, Dir::Uni, (1 << 60) - 1), STREAM_STATE_ERROR),
@@ -84,7 +84,7 @@ both_sides! {
         let mut w = World::at(side, Stage::Confirmed);
         w.reads = false;
         for index in 0..total / window {
-            // One byte at the end of the window; a reset would be forgotten, and its credit given back, at once.
+            // One byte at the end of the window. A reset would be forgotten at once, and its credit returned.
             let id = theirs(side, Dir::Bidi, index);
             w.send(Space::Data, wire::stream(id, window - 1, false, b"x"));
             assert!(w.app.error().is_none(), "within the window");
@@ -114,7 +114,7 @@ both_sides! {
                 w.send(Space::Data, first.clone());
                 assert!(w.app.error().is_none());
                 if reads && w.app.ended.contains_key(&id) {
-                    // Known to be over for good: late frames are 0x06 or ignored.
+                    // The stream is over, so late frames cause 0x06 or are ignored.
                     w.send(Space::Data, second.clone());
                     if w.app.error().is_some() {
                         w.expect_close(&[FINAL_SIZE_ERROR]);
@@ -142,7 +142,7 @@ both_sides! {
         }
     }
 
-    /// The parameter tells what its sender takes, not what it sends.
+    /// The parameter says what its sender accepts, not what it sends.
     fn f34_reset_stream_at_from_a_peer_that_did_not_offer_it(side) {
         let params = |mut p: quic_core::TransportParameters| {
             p.reset_stream_at = false;
@@ -178,7 +178,7 @@ both_sides! {
             w.send(Space::Data, wire::frame(&Frame::StreamDataBlocked { id, limit: 0 }));
             w.expect_close_in(STREAM_STATE_ERROR, 0x15);
         }
-        // Of the same kind: a stream of the endpoint that is not created yet.
+        // Similarly, a stream of the endpoint that is not created yet.
         let id = ours(side, Dir::Bidi, 0);
         closes_with(side, wire::frame(&Frame::StreamDataBlocked { id, limit: 0 }), STREAM_STATE_ERROR, 0x15);
     }

@@ -1,6 +1,6 @@
-//! Of the kind of F16 and F32, for every frame that 1-RTT packets carry: without end, each with a counter in it, and
-//! nothing of what the endpoint says is acknowledged. The heap stays flat, and the end, if there is one, is a close
-//! that RFC 9000 knows.
+//! Like F16 and F32, for every frame type in 1-RTT packets: an endless series with a counter in each frame.
+//! The peer acknowledges nothing. The heap stays flat, and the end, if there is one, is a close with a code
+//! of RFC 9000.
 
 use crate::common::*;
 
@@ -55,13 +55,13 @@ both_sides! {
                 println!("{name}, the application {}", if reads { "reads" } else { "does not read" });
                 let mut w = World::at(side, Stage::Confirmed);
                 w.reads = reads;
-                // What a window, a limit or a buffer admits is there before the heap is measured.
+                // Windows, limits and buffers are full before the heap is measured.
                 let (before, rounds) = if reads { (10_000, 7_000) } else { (3_000, 2_000) };
                 w.flood_after(before, rounds, |w, n| w.send_fast(&frame(side, n)));
                 let closes = w.peer.closes();
                 assert!(closes.len() <= 1, "{name}: {closes:?}");
                 assert!(closes.iter().all(|close| !close.application && close.code <= 0x10), "{name}: {closes:?}");
-                // Whoever ends the connection says so to the peer, and to the application.
+                // If the endpoint ends the connection, it tells both the peer and the application.
                 assert_eq!(closes.len(), usize::from(w.app.error().is_some()), "{name}: {:?}", w.app.error());
             }
         }

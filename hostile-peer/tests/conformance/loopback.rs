@@ -1,4 +1,5 @@
-//! The same cases over UDP on the loopback interface: a real endpoint of this stack on a socket, driven by a thread.
+//! The same cases over UDP on the loopback interface: a real endpoint of this stack on a socket, driven by a
+//! thread.
 
 use std::{
     io::ErrorKind,
@@ -27,17 +28,17 @@ use quic_core::{
 
 use crate::common::*;
 
-/// How long an endpoint may take to answer. Nothing waits this long unless there is no answer.
+/// How long an endpoint may take to respond. A test only waits this long if there is no response.
 const PATIENCE: Duration = Duration::from_millis(400);
 
 enum Order {
     /// Open a connection to this address.
     Connect(SocketAddr, ClientConfig),
-    /// No more connections; end when those that there are have ended.
+    /// Accept no more connections, and end when the existing ones have ended.
     Finish,
 }
 
-/// An endpoint on a socket of its own.
+/// An endpoint on its own socket.
 struct Node {
     address: SocketAddr,
     orders: Sender<Order>,
@@ -56,7 +57,8 @@ impl Node {
         Self { address, orders, thread: std::thread::spawn(move || worker.run()) }
     }
 
-    /// Every connection has ended and left nothing in the endpoint's tables; nothing panicked.
+    /// Checks that every connection has ended and left nothing in the endpoint's tables, and that nothing
+    /// panicked.
     fn finish(self) {
         self.orders.send(Order::Finish).expect("the endpoint lives");
         self.thread.join().expect("the endpoint did not panic");
@@ -91,7 +93,7 @@ impl Worker {
                 Err(TryRecvError::Empty) => {}
             }
             self.drive();
-            // Orders and timers are looked at this often at least.
+            // Checks for orders and timers at least this often.
             self.socket.set_read_timeout(Some(Duration::from_millis(2))).expect("a timeout");
             match self.socket.recv_from(&mut buffer) {
                 Ok((size, remote)) => self.on_datagram(&buffer[..size], remote),
@@ -119,7 +121,7 @@ impl Worker {
         }
     }
 
-    /// Timers, datagrams to send, events, connections that are over.
+    /// Handles timers, datagrams to send, events, and ended connections.
     fn drive(&mut self) {
         let now = self.now();
         self.driver.handle_timeouts(now);
@@ -137,7 +139,7 @@ fn transport() -> Arc<TransportConfig> {
     Arc::new(TransportConfig::default())
 }
 
-/// Plays all cases, each with a socket of its own so that nothing late of one disturbs another.
+/// Plays all cases, each with its own socket, so that late datagrams of one do not disturb another.
 fn play_all(side: Side, mut one: impl FnMut(&UdpSocket, &Case) -> Result<String, String>) {
     let mut failures = Vec::new();
     let all = cases(side);

@@ -3,11 +3,11 @@
 use crate::common::*;
 
 fn elsewhere() -> [SocketAddr; 2] {
-    // Another host, and the same host behind another port.
+    // Another host, and the same host with another port.
     ["198.51.100.7:9999", "192.0.2.66:4434"].map(|address| address.parse().expect("an address"))
 }
 
-/// A server that heard one Initial and its ClientHello, padded to 1200 bytes.
+/// A server that received one Initial with a ClientHello, padded to 1200 bytes.
 fn one_initial() -> World {
     let mut w = World::before(Side::Server, Options::default());
     w.begin();
@@ -25,7 +25,8 @@ fn m01_no_more_than_three_times_what_came() {
     w.expect_gone();
 }
 
-/// The application closes at any time, forged and small datagrams arrive, but no proof of the address.
+/// The application closes at various times, and forged and small datagrams arrive, but nothing proves the
+/// address.
 #[test]
 fn m01_closes_and_retransmissions_included() {
     for n in 0..1000u64 {
@@ -48,7 +49,7 @@ fn m01_closes_and_retransmissions_included() {
     }
 }
 
-/// A violation in the first datagram is answered within the credit as well.
+/// The response to a violation in the first datagram also stays within the credit.
 #[test]
 fn m01_a_violation_at_once() {
     let mut w = World::before(Side::Server, Options::default());
@@ -66,7 +67,7 @@ fn m03_packets_from_a_server_address_never_validated() {
     from_elsewhere(&mut World::at(Side::Client, Stage::Confirmed));
 }
 
-/// What the endpoint sent to an address from `since` on: sizes and frames.
+/// The sizes of the datagrams that the endpoint sent to an address from `since` on.
 fn sent_to(w: &World, address: SocketAddr, since: usize) -> Vec<usize> {
     let sent = w.sent.iter().zip(&w.sent_to).skip(since);
     sent.filter(|(_, to)| **to == address).map(|(datagram, _)| datagram.len()).collect()
@@ -115,7 +116,7 @@ fn m02_no_more_than_three_times_to_a_new_address_and_a_challenge_first() {
             assert!(sizes[0] >= least.min(90) && (step < 400) == (sizes[0] < 1_200), "{step}: {sizes:?}");
             assert!(challenges(&w).len() > asked);
             assert_eq!(w.connection().remote_address(), address);
-            // The answer lifts the limit, on whichever path it comes; one that answers nothing does not.
+            // The right response lifts the limit, on any path. A wrong one does not.
             from(&mut w, address, wire::frame(&Frame::PathResponse([9; 8])));
             let limited = sent_to(&w, address, since).iter().sum::<usize>();
             assert!(limited <= 3 * (received + 60));
@@ -133,7 +134,8 @@ fn m02_no_more_than_three_times_to_a_new_address_and_a_challenge_first() {
     }
 }
 
-/// A proof of the address in a datagram that could not have 1200 bytes is no proof of the path (RFC 9000 §8.2.3).
+/// A proof of the address in a datagram that could not have 1200 bytes does not prove the path (RFC 9000
+/// §8.2.3).
 #[test]
 fn m02_a_small_challenge_is_followed_by_one_of_1200_bytes() {
     let mut w = World::at(Side::Server, Stage::Confirmed);
@@ -142,19 +144,20 @@ fn m02_a_small_challenge_is_followed_by_one_of_1200_bytes() {
     from(&mut w, address, PING.to_vec());
     let [small] = sent_to(&w, address, since)[..] else { panic!("one datagram") };
     assert!(small < 1_200);
-    // The next one went to the old address.
+    // The next challenge went to the old address.
     let data = challenges(&w)[asked];
     from(&mut w, address, wire::frame(&Frame::PathResponse(data)));
     assert!(sent_to(&w, address, since).contains(&1_200));
     let again = *challenges(&w).last().expect("another challenge");
     assert_ne!(again, data, "each has data of its own");
-    // Nobody answers that one: the path carries no QUIC.
+    // Nobody responds to that one, so the path does not carry QUIC.
     w.run_silently(Duration::from_secs(4));
     assert_eq!(w.connection().remote_address(), w.peer_address);
     w.expect_alive();
 }
 
-/// A server that tells its clients not to move validates the address of one that seems to, as of one behind a NAT.
+/// If a client that must not migrate seems to move, the server validates its new address, because it may be
+/// behind a NAT.
 #[test]
 fn m04_address_change_though_migration_is_disabled() {
     let transport = TransportConfig::new().allows_migration(false);
@@ -193,7 +196,7 @@ fn m04_probes_and_old_packets_move_nothing() {
     w.expect_alive();
 }
 
-/// A peer without end of addresses costs the endpoint a few paths, whoever answers.
+/// A peer with an endless number of addresses costs the endpoint a few paths, whether or not they respond.
 #[test]
 fn m04_a_thousand_addresses_hold_no_more_than_a_few() {
     for answers in [false, true] {
@@ -218,7 +221,7 @@ fn m04_a_thousand_addresses_hold_no_more_than_a_few() {
     }
 }
 
-/// RFC 9000 §9.3, §9.5: the peer moves with another of our IDs, and has left us none of its own that was not used.
+/// RFC 9000 §9.3, §9.5: the peer moves to another of our IDs, and has given us no unused ID.
 #[test]
 fn m06_no_unused_id_for_a_peer_that_moves_server() {
     let mut w = World::at(Side::Server, Stage::Confirmed);
@@ -232,7 +235,7 @@ fn m06_no_unused_id_for_a_peer_that_moves_server() {
     }
     assert!(sent_to(&w, address, since).is_empty(), "nothing with an ID of the old path");
     assert_eq!(w.connection().remote_address(), w.peer_address);
-    // With an ID it goes there, and with that one.
+    // With an unused ID, packets go to the new address, with that ID.
     let id = numbered_cid(77);
     let new = Frame::NewConnectionId { sequence: 1, retire_prior_to: 0, id, token: token(77) };
     from(&mut w, address, [wire::frame(&new), padded_ping(1_100)].concat());
@@ -243,7 +246,7 @@ fn m06_no_unused_id_for_a_peer_that_moves_server() {
     assert_eq!(w.connection().remote_address(), address);
 }
 
-/// What a NAT does happens to a peer that knows nothing of it: its ID stays in use.
+/// A NAT rebinding: the peer does not know of it, so its ID stays in use.
 #[test]
 fn m06_a_nat_rebinding_goes_on_with_the_id_in_use_server() {
     for scid in [cid(b"hostile!"), ConnectionId::EMPTY] {
@@ -260,7 +263,7 @@ fn m06_a_nat_rebinding_goes_on_with_the_id_in_use_server() {
     }
 }
 
-/// A client that has no unused ID of the server's, or whose server uses none at all, does not move.
+/// A client does not move if the server has given it no unused ID, or uses no IDs at all.
 #[test]
 fn m06_no_unused_id_to_move_with_client() {
     for scid in [cid(b"hostile!"), ConnectionId::EMPTY] {
@@ -276,7 +279,7 @@ fn m06_no_unused_id_to_move_with_client() {
     }
 }
 
-/// Authentic packets from other addresses change nothing, whatever they carry.
+/// Authentic packets from other addresses change nothing, whatever they contain.
 fn from_elsewhere(w: &mut World) {
     let sent = w.sent.len();
     for address in elsewhere() {

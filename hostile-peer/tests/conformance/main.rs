@@ -1,5 +1,6 @@
-//! The rows of the conformance table that QUIC itself answers, by their ids: `f21_…` is row F21. Each `World` ends with
-//! the demands that hold for all rows: the application was told why, and of the connection nothing is left.
+//! The rows of the conformance table that QUIC itself answers, by their IDs: `f21_…` is row F21. Each `World`
+//! ends with the checks that hold for all rows: the application was told why, and nothing is left of the
+//! connection.
 
 mod cases;
 mod common;

@@ -23,7 +23,7 @@ fn p01_initial_in_a_small_datagram() {
     goes_on(&mut w);
 }
 
-/// RFC 9000 §14.1 makes no exception for connections that exist.
+/// RFC 9000 §14.1 makes no exception for existing connections.
 #[test]
 fn p01_small_datagram_to_a_connection_that_exists() {
     let mut w = World::at(Side::Server, Stage::Initial);
@@ -39,7 +39,8 @@ fn p01_small_datagram_to_a_connection_that_exists() {
     goes_on(&mut w);
 }
 
-/// Each datagram has an authentic packet, so that the connection looks at it, and four of the QUIC-LEAK form.
+/// Each datagram has an authentic packet, so that the connection processes it, and four packets of the
+/// QUIC-LEAK form.
 #[test]
 fn p09_coalesced_packets_for_others() {
     let mut w = World::at(Side::Server, Stage::Initial);
@@ -50,12 +51,12 @@ fn p09_coalesced_packets_for_others() {
     let mut datagram = Vec::with_capacity(2000);
     w.flood(1_000_000, |w, n| {
         datagram.clear();
-        // PADDING: a flood of PING frames would be an attack of its own, and ends in a close.
+        // PADDING, because a flood of PING frames would be an attack of its own and end in a close.
         w.peer.seal_initial(&[0; 4], &mut datagram);
         for k in 0..4_u8 {
             let at = datagram.len();
             datagram.extend_from_slice(&foreign);
-            // Behind first byte, version and length.
+            // After the first byte, the version and the length.
             datagram[at + 6..at + 10].copy_from_slice(&(n as u32).to_be_bytes());
             datagram[at + 10] = k;
         }
@@ -91,7 +92,7 @@ fn p20_0rtt_and_1rtt_before_the_initial() {
     goes_on(&mut w);
 }
 
-/// No keys will ever open it: nothing is kept, and the handshake goes on.
+/// No keys will ever open it, so nothing is kept and the handshake continues.
 #[test]
 fn p20_0rtt_before_the_handshake_ends() {
     let mut w = World::at(Side::Server, Stage::Handshake);
@@ -122,8 +123,8 @@ fn p20_1rtt_before_the_handshake_ends() {
     w.expect_alive();
 }
 
-/// Whole packets of a hostile server: its ServerHello, the rest of its flight but `held_back` bytes, and
-/// HANDSHAKE_DONE.
+/// The packets of a hostile server: its ServerHello, the rest of its flight without the last `held_back`
+/// bytes, and HANDSHAKE_DONE.
 fn flight_of_three(w: &mut World, held_back: usize) -> [Vec<u8>; 3] {
     let (_, hello) = w.peer.take_crypto(Space::Initial, usize::MAX);
     let (_, rest) = w.peer.take_crypto(Space::Handshake, usize::MAX);
@@ -134,7 +135,7 @@ fn flight_of_three(w: &mut World, held_back: usize) -> [Vec<u8>; 3] {
     ]
 }
 
-/// Stages with their packets of a long header.
+/// The stages whose packets have a long header.
 const LONG: [(Stage, Space); 2] = [(Stage::Initial, Space::Initial), (Stage::Handshake, Space::Handshake)];
 
 const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
@@ -171,7 +172,8 @@ fn p21_handshake_done_in_every_order_with_the_whole_flight() {
         if coalesced && order[2] == 2 {
             w.deliver(&ordered.concat());
         } else if coalesced {
-            // A short header takes the rest of its datagram, so what stands behind it comes on its own.
+            // A packet with a short header extends to the end of its datagram, so the packets after it come
+            // separately.
             let split = order.iter().position(|index| *index == 2).expect("one of three");
             w.deliver(&ordered[..=split].concat());
             w.deliver(&ordered[split + 1..].concat());
@@ -229,7 +231,7 @@ both! {
         w.expect_close_in(0x07, 0x20);
     }
 
-    /// RFC 9000 §10.2.1: answers while closing grow rare.
+    /// RFC 9000 §10.2.1: responses while closing become rarer.
     fn p10_flood_while_closing(w: Confirmed) {
         w.send(Space::Data, wire::ints(&[0x20]));
         let sent = w.sent.len();
@@ -297,7 +299,7 @@ both! {
     fn p18_short_headers_for_nobody(w: Confirmed) {
         let mut answered = 0;
         for size in 1..=64usize {
-            // Four answers a second are given to an address; all this stays within the idle timeout.
+            // An address gets four responses a second. All this stays within the idle timeout.
             w.now += Duration::from_millis(260);
             let mut datagram = vec![0xe7; size];
             datagram[0] = 0x41;
@@ -354,7 +356,7 @@ both! {
             w.deliver_from(from, &[&[0x47][..], old.as_bytes(), &[9; 40], &token].concat());
         }
         w.expect_alive();
-        // And the one that counts.
+        // And the valid one.
         w.deliver(&reset(token(3)));
         assert_eq!(w.app.error(), Some(&ConnectionError::StatelessReset));
         w.expect_told();
@@ -362,7 +364,7 @@ both! {
     }
 }
 
-/// An endpoint that does or does not say that it takes zero fixed bits.
+/// Options that set whether the endpoint and the peer offer `grease_quic_bit`.
 fn greased(offered: bool, accepted: bool) -> Options {
     let transport = TransportConfig::new().grease_quic_bit(offered);
     let params = changed(move |honest| honest.grease_quic_bit = accepted);
@@ -414,7 +416,8 @@ both_sides! {
         }
     }
 
-    /// RFC 9287 §3.1: what is sent is unpredictable once the peer permits it, and never before its parameters came.
+    /// RFC 9287 §3.1: the sent bit is unpredictable once the peer permits it, and one until its parameters
+    /// have arrived.
     fn p15_fixed_bits_that_are_sent(side) {
         let mut w = World::with(side, Stage::Initial, greased(true, true));
         if side == Side::Client {
@@ -441,7 +444,7 @@ both_sides! {
             datagram.resize(1300, 0);
             let before = w.connection().stats().packets_received;
             w.deliver(&datagram);
-            // The same behind a good packet.
+            // The same after a good packet.
             let good = w.peer.sealed(space, PING.to_vec());
             w.deliver(&[good, datagram].concat());
             assert_eq!(w.connection().stats().packets_received, before + 1);
@@ -449,7 +452,7 @@ both_sides! {
         }
     }
 
-    /// Length 0 is one of them.
+    /// A Length of 0 is one of them.
     fn p11_length_below_the_packet_number(side) {
         for (stage, space) in LONG {
             let mut w = World::at(side, stage);
@@ -478,7 +481,7 @@ both_sides! {
         }
     }
 
-    /// Of the same kind: Initial packets have these bits too, and keys that anybody can derive.
+    /// Initial packets have these bits too, and keys that anybody can derive.
     fn p12_reserved_bits_in_initial(side) {
         for flip in [0x04, 0x08, 0x0c] {
             let mut w = World::at(side, Stage::Initial);
@@ -501,7 +504,7 @@ both_sides! {
         }
     }
 
-    /// Not a row of its own: a packet without any frame (RFC 9000 §12.4).
+    /// Not a separate row: a packet without any frame (RFC 9000 §12.4).
     fn p13_packets_without_frames(side) {
         for (stage, space) in
             [(Stage::Initial, Space::Initial), (Stage::Handshake, Space::Handshake), (Stage::Confirmed, Space::Data)]
@@ -519,7 +522,8 @@ both_sides! {
     }
 }
 
-/// No connection, no agreement: nothing that begins one may have a zero there, nor does it bring a reset about.
+/// Without a connection nothing is negotiated: a packet that starts one must not have a zero bit, and it
+/// causes no reset either.
 #[test]
 fn p15_fixed_bit_zero_to_nobody() {
     let (mut w, hello) = with_hello(Options::default());

@@ -72,7 +72,7 @@ fn p04_version_negotiation_with_wrong_ids() {
     goes_on(&mut w);
 }
 
-/// The counterpart: what the tests above ignore is obeyed when all is right.
+/// The counterpart: a valid Version Negotiation packet takes effect.
 #[test]
 fn p04_version_negotiation_that_leaves_no_choice() {
     let mut w = World::at(Side::Client, Stage::Initial);
@@ -83,7 +83,7 @@ fn p04_version_negotiation_that_leaves_no_choice() {
     w.expect_gone();
 }
 
-/// A Retry to a client at `to`, in answer to its Initial to `original`.
+/// A Retry to a client at `to`, in response to its Initial to `original`.
 fn retry(to: &ConnectionId, scid: &[u8], token: &[u8], original: &ConnectionId) -> Vec<u8> {
     let mut bytes = vec![0xf0, 0, 0, 0, 1, to.len() as u8];
     bytes.extend(to.as_bytes());
@@ -95,7 +95,8 @@ fn retry(to: &ConnectionId, scid: &[u8], token: &[u8], original: &ConnectionId) 
     bytes
 }
 
-/// A client whose first Initial nobody answered: the world, the client's ID and the one that it chose for the server.
+/// A client whose first Initial got no response: the world, the client's ID and the ID that it chose for the
+/// server.
 fn unanswered_client() -> (World, ConnectionId, ConnectionId) {
     let mut w = World::before(Side::Client, Options::default());
     w.peer.deaf = true;
@@ -105,7 +106,7 @@ fn unanswered_client() -> (World, ConnectionId, ConnectionId) {
     (w, long.scid, long.dcid)
 }
 
-/// The peer begins to listen and reads the client's last datagram.
+/// Makes the peer listen, and lets it read the client's last datagram.
 fn listens(w: &mut World) {
     w.peer.deaf = false;
     let last = w.sent.last().cloned().expect("the client spoke");
@@ -132,7 +133,7 @@ fn p05_retry_that_is_discarded() {
     }
 }
 
-/// One good Retry is obeyed, the second is not.
+/// One valid Retry takes effect, and a second one does not.
 #[test]
 fn p05_second_retry() {
     let (mut w, client, original) = unanswered_client();
@@ -172,7 +173,7 @@ fn p06_retry_source_connection_id_missing_or_wrong() {
     }
 }
 
-/// Of the same kind: the parameter without a Retry (RFC 9000 §7.3).
+/// Similarly, the parameter without a Retry (RFC 9000 §7.3).
 #[test]
 fn p06_retry_source_connection_id_without_a_retry() {
     let params = changed(|honest| honest.retry_source_connection_id = Some(cid(b"retry-id")));
@@ -181,7 +182,8 @@ fn p06_retry_source_connection_id_without_a_retry() {
     w.expect_close_in(TRANSPORT_PARAMETER_ERROR, 0x06);
 }
 
-/// A server that asks for a Retry, and what the client got: the world, ClientHello, token and new connection ID.
+/// A server that sent a Retry, and what the client received: the world, ClientHello, token and new connection
+/// ID.
 fn retried() -> (World, Vec<u8>, Vec<u8>, ConnectionId) {
     let (mut w, hello) = with_hello(Options { retry: true, ..Options::default() });
     w.send(Space::Initial, crypto(0, &hello));
@@ -239,7 +241,7 @@ fn p08_tokens_that_are_none() {
     for token in garbage {
         let (mut w, hello) = with_hello(Options::default());
         w.peer.token = token;
-        // Small CRYPTO frames: next to a long token there is no room for more.
+        // Small CRYPTO frames, because a long token leaves no room for more.
         for (n, part) in hello.chunks(50).enumerate() {
             w.send(Space::Initial, crypto(50 * n as u64, part));
             assert!(w.bytes_out <= 3 * w.bytes_in);
@@ -248,7 +250,7 @@ fn p08_tokens_that_are_none() {
     }
 }
 
-/// No token to a server that asks for one: another Retry.
+/// A server that requires a token responds with another Retry.
 #[test]
 fn p08_tokens_that_are_none_get_a_retry() {
     for token in [vec![0xaa; 64], vec![0], vec![0x55; 1000]] {

@@ -1,4 +1,4 @@
-//! Any frames, with real keys, at any stage: the connection lives or ends as it should, and gives everything back.
+//! Any frames, with real keys, at any stage: the connection continues or ends properly, and frees everything.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use hostile_peer::{Stage, World, wire};
 use proptest::prelude::*;
 use quic_core::{ConnectionId, Dir, Event, Side, Space, StreamId, base::varint, frame::Frame};
 
-/// One thing that the peer, the application or time does.
+/// A step of the peer, of the application or of time.
 #[derive(Clone, Debug)]
 enum Step {
-    /// A packet with these frames; in the highest space that the stage has, or one lower.
+    /// A packet with these frames, in the highest space of the stage or one lower.
     Packet { lower: bool, payload: Vec<u8>, generation: usize },
-    /// The last datagram again, with a bit flipped or not.
+    /// The last datagram again, possibly with a flipped bit.
     Again { flip: Option<usize> },
     /// What an honest peer would send now.
     Honest,
@@ -21,11 +21,11 @@ enum Step {
     Write(Dir, usize),
     /// It resets it.
     Reset(Dir, u64),
-    /// It stops reading that one of the peer.
+    /// It stops reading this stream of the peer.
     Stop(Dir, u64),
     /// It sends a datagram.
     Datagram(usize),
-    /// It reads no more, or reads again.
+    /// It stops or resumes reading.
     Reads(bool),
 }
 
@@ -153,7 +153,7 @@ fn play(w: &mut World, stage: Stage, steps: Vec<Step>) {
     }
 }
 
-/// What holds whatever the peer did.
+/// Checks what holds whatever the peer did.
 fn check(w: &mut World, validated: bool) {
     if !validated && w.side() == Side::Server {
         assert!(w.bytes_out <= 3 * w.bytes_in, "{} of {}", w.bytes_out, w.bytes_in);
@@ -197,7 +197,7 @@ proptest! {
     ) {
         let stage = if initial { Stage::Initial } else { Stage::Handshake };
         let mut w = World::at(side, stage);
-        // Initial packets alone prove no address.
+        // Initial packets alone do not prove the address.
         let steps: Vec<_> = steps.into_iter().filter(|step| !(initial && matches!(step, Step::Honest))).collect();
         play(&mut w, stage, steps);
         check(&mut w, !initial);

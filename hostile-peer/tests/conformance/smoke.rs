@@ -22,7 +22,7 @@ fn closing_is_seen() {
     w.expect_gone();
 }
 
-/// The demand that every test ends with can fail.
+/// The check at the end of every test can fail.
 #[test]
 #[should_panic(expected = "of heap are left of the connection")]
 fn a_leak_is_noticed() {

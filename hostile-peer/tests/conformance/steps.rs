@@ -1,9 +1,9 @@
-//! The driver of the fuzzer, as a property test: any bytes are a sequence of hostile steps.
+//! The fuzzer's driver as a property test: any bytes are a sequence of hostile steps.
 
 use hostile_peer::steps::drive;
 use proptest::prelude::*;
 
-/// An input that fails is printed as bytes: `drive(&[...])` plays it again.
+/// A failing input is printed as bytes: `drive(&[...])` replays it.
 fn plays(bytes: &[u8]) {
     let _ = drive(bytes);
 }
@@ -19,7 +19,7 @@ proptest! {
 
 #[test]
 fn the_driver_reaches_the_endpoint() {
-    // A confirmed server, one PING in a 1-RTT packet.
+    // A confirmed server, and one PING in a 1-RTT packet.
     assert!(drive(&[0, 0, 0, 0, 0, 27]));
     assert!(!drive(&[0]));
 }

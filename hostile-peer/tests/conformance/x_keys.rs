@@ -7,7 +7,7 @@ use crate::common::*;
 /// A TLS `KeyUpdate` message.
 const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 0];
 
-/// A `NewSessionTicket` whose `early_data` extension says `max_early_data`.
+/// A `NewSessionTicket` whose `early_data` extension has `max_early_data`.
 fn ticket(max_early_data: Option<u32>, size: usize) -> Vec<u8> {
     let mut body = vec![0, 0, 0x10, 0, 1, 2, 3, 4, 1, 0];
     body.extend((size as u16).to_be_bytes());
@@ -48,7 +48,7 @@ both! {
         w.expect_close(&[KEY_UPDATE_ERROR]);
     }
 
-    /// The counterpart: an update at a time, packets of the old keys reordered.
+    /// The counterpart: one update at a time, with reordered packets of the old keys.
     fn x14_honest_key_updates(w: Confirmed) {
         for generation in 1..4 {
             let late = w.peer.sealed(Space::Data, vec![1]);
@@ -95,7 +95,7 @@ fn x13_tickets_without_end() {
     let mut offset = w.peer.crypto_sent(Space::Data);
     w.flood(25_000, |w, _| {
         payload.clear();
-        // Four in each packet, as one CRYPTO frame.
+        // Four tickets in each packet, as one CRYPTO frame.
         payload.extend([0x06, 0xc0]);
         payload.extend(&offset.to_be_bytes()[1..]);
         payload.extend((0x4000 | (4 * ticket.len() as u16)).to_be_bytes());
@@ -121,10 +121,10 @@ fn x13_a_ticket_in_fragments_of_one_byte() {
             w.send(Space::Data, crypto(start + n as u64, &[*byte]));
         }
         assert!(w.held().1 < 64 << 10, "{:?}", w.held());
-        // One page of the reassembly may wait for what comes next.
+        // One page of the reassembly buffer may wait for further data.
         assert!(w.held().0 < 8 << 10, "{:?}", w.held());
     }
-    // The peer's notes of the acknowledgments are in this sum.
+    // This sum includes the peer's records of the acknowledgments.
     assert!(measure.growth() < 1 << 20, "{}", measure.growth());
     w.expect_alive();
 }

@@ -6,7 +6,7 @@ fn integer(id: u64, value: u64) -> Vec<u8> {
     raw_param(id, &wire::ints(&[value]))
 }
 
-/// A handshake with these parameters is as good as over: the peer's first flight is there.
+/// A world with these parameters, in which the peer's first flight has arrived.
 fn with_params(side: Side, params: EncodeParams) -> World {
     let mut w = World::with(side, Stage::Initial, Options { params, ..Options::default() });
     if side == Side::Client {
@@ -15,7 +15,7 @@ fn with_params(side: Side, params: EncodeParams) -> World {
     w
 }
 
-/// Honest parameters with `more` behind them are refused.
+/// Honest parameters followed by `more` must be refused.
 #[track_caller]
 fn refuses(side: Side, more: Vec<u8>) {
     let params = move |honest: TransportParameters| [encode(&honest), more.clone()].concat();
@@ -36,7 +36,7 @@ both_sides! {
     fn x03_values_out_of_range(side) {
         for (id, value) in [(0x03, 1199), (0x0a, 21), (0x0b, 1 << 14), (0x0e, 1), (0x08, (1 << 60) + 1), (0x09, (1 << 60) + 1)] {
             let params = move |mut honest: TransportParameters| {
-                // Left out when they have their defaults, so that only the bad value is there.
+                // Omitted if they have their defaults, so that only the bad value is present.
                 honest.active_connection_id_limit = 2;
                 honest.initial_max_streams_bidi = 0;
                 honest.initial_max_streams_uni = 0;
@@ -66,7 +66,8 @@ both_sides! {
                 })
             };
             let mut w = tampered(side, Box::new(tamper));
-            // A client that is sent an extension which it did not offer may say that instead (RFC 8446 §4.2).
+            // A client that gets an extension without having offered it may use this code instead (RFC 8446
+            // §4.2).
             let unsolicited = 0x016e;
             let codes = if other_id.is_some() && side == Side::Client {
                 vec![MISSING_EXTENSION, unsolicited]
@@ -101,7 +102,7 @@ both_sides! {
         }
     }
 
-    /// The counterpart: the version in use, among others that are not known, before or behind it.
+    /// The counterpart: the version in use, before or after unknown ones.
     fn x07_chosen_version_in_use(side) {
         let reserved = 0x1a2a_3a4a_u32.to_be_bytes();
         let one = 1_u32.to_be_bytes();
@@ -152,7 +153,7 @@ fn x05_preferred_address_that_does_not_parse() {
     }
 }
 
-/// The counterpart: a good one is no reason to end.
+/// The counterpart: a valid address does not end the connection.
 #[test]
 fn x05_preferred_address_that_parses() {
     let value = [&[127, 0, 0, 1, 1, 1][..], &[0; 18], &[4, 1, 2, 3, 4], &[7; 16]].concat();
@@ -170,7 +171,7 @@ fn x07_chosen_version_that_a_client_does_not_list() {
     }
 }
 
-/// A server may be about to give up the version that it uses (RFC 9368 §3).
+/// A server may be about to stop supporting the version in use (RFC 9368 §3).
 #[test]
 fn x07_chosen_version_that_a_server_does_not_list() {
     for value in [vec![1_u32], vec![1, 0x6b33_43cf]] {
@@ -181,7 +182,7 @@ fn x07_chosen_version_that_a_server_does_not_list() {
     }
 }
 
-/// What this stack says of its own.
+/// What this stack itself sends.
 #[test]
 fn x07_version_information_sent() {
     for side in [Side::Server, Side::Client] {

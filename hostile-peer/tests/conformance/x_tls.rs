@@ -1,10 +1,10 @@
-//! Table X: the handshake of TLS.
+//! Table X: the TLS handshake.
 
 use crate::common::*;
 
 both_sides! {
     fn x12_bytes_left_over_when_the_level_changes(side) {
-        // Half a message behind the last one of the level.
+        // Half a message after the last one of the level.
         for space in [Space::Initial, Space::Handshake] {
             if side == Side::Server && space == Space::Handshake {
                 let mut w = World::at(side, Stage::Handshake);
@@ -63,7 +63,7 @@ fn x11_legacy_session_id() {
 fn x12_crypto_at_an_old_level_server() {
     let mut w = World::at(Side::Server, Stage::Handshake);
     let end = w.peer.crypto_sent(Space::Initial);
-    // What was sent before may come again.
+    // Data that was sent before may be repeated.
     w.send(Space::Initial, crypto(end - 1, &[0]));
     assert_eq!(w.app.error(), None);
     w.send(Space::Initial, crypto(end, &[1]));

@@ -1,6 +1,6 @@
-//! Writing certificate and key: whole or not at all, the key for the owner alone.
+//! Writes certificate and key: completely or not at all, and the key readable only for its owner.
 //!
-//! Owns temporary files and modes. Must never know what a certificate says.
+//! Owns temporary files and modes. It must never know the contents of a certificate.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -19,7 +19,7 @@ enum Readers {
     Owner,
 }
 
-/// A file with its content, under another name until it is moved into place. Dropped, it is removed.
+/// A file with its content, under a temporary name until it is moved into place. Dropping it removes it.
 struct Staged {
     temporary: PathBuf,
     target: PathBuf,
@@ -33,11 +33,11 @@ impl Staged {
         hidden.push(name);
         hidden.push(format!(".{}", std::process::id()));
         let staged = Self { temporary: target.with_file_name(hidden), target };
-        // One that a process of this number left behind.
+        // A process with the same ID may have left a file behind.
         let _ = fs::remove_file(&staged.temporary);
         let mut file = create(&staged.temporary, readers)?;
         file.write_all(content.as_bytes())?;
-        // The name must not reach the disk before the content does.
+        // The content must reach the disk before the name does.
         file.sync_all()?;
         Ok(staged)
     }
@@ -49,13 +49,13 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // After a commit there is none.
+        // After a commit there is nothing to remove.
         let _ = fs::remove_file(&self.temporary);
     }
 }
 
-/// Where a path leads: a link stays one, and what it points to is replaced. Of a file that is not there, its directory
-/// counts.
+/// The real path. A link stays a link, and the file to which it points is replaced. For a missing file, its
+/// directory is resolved.
 fn resolved(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -66,7 +66,7 @@ fn resolved(path: &Path) -> PathBuf {
     })
 }
 
-/// Creates a file that is not there.
+/// Creates a file that does not exist yet.
 fn create(path: &Path, readers: Readers) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -76,8 +76,9 @@ fn create(path: &Path, readers: Readers) -> io::Result<File> {
     options.open(path)
 }
 
-/// Writes an identity. Both paths may be one: then a reader sees the old pair or the new one. Of two files, both are whole
-/// before the first is moved into place, so that a reader sees a key without its certificate for an instant at most.
+/// Writes an identity. If both paths are the same, a reader sees either the old pair or the new one. Two
+/// files are both complete before the first is moved into place, so a reader sees a key without its
+/// certificate for an instant at most.
 pub(super) fn write(identity: &Identity, certificate: &Path, key: &Path) -> Result<(), (PathBuf, io::Error)> {
     let at = |path: &Path| {
         let path = path.to_owned();

@@ -1,6 +1,6 @@
 //! `weft cert`: certificates that browsers accept by hash.
 //!
-//! Lowest first: [`rules`] says what browsers take, [`files`] writes, [`report`] tells.
+//! Lowest first: [`rules`] are the rules of browsers, [`files`] writes, and [`report`] prints.
 
 mod files;
 mod report;
@@ -31,7 +31,7 @@ pub(crate) fn run(action: &CertAction, json: bool) -> Result<Exit, Ended> {
 fn make(args: &CertMake, json: bool) -> Result<Exit, Ended> {
     let CertFiles { cert, key } = &args.files;
     if let Some(there) = [cert, key].into_iter().find(|path| path.exists()).filter(|_| !args.force) {
-        let told = format!("{} is there already; --force replaces it", there.display());
+        let told = format!("{} already exists; --force replaces it", there.display());
         return Err(Ended::new(Exit::Usage, told));
     }
     let identity = Identity::self_signed(&args.name).map_err(|error| Ended::new(Exit::Usage, error))?;
@@ -50,7 +50,7 @@ fn make(args: &CertMake, json: bool) -> Result<Exit, Ended> {
 
 fn show(file: &Path, json: bool) -> Result<Exit, Ended> {
     let content = inputs::read(file)?;
-    // The end entity comes first in a chain. What is no PEM may be DER.
+    // The end entity comes first in a chain. A file that is not PEM may be DER.
     let first = CertificateDer::pem_slice_iter(&content).next().and_then(Result::ok);
     let details = CertificateDetails::from_der(first.as_deref().unwrap_or(&content)).ok_or_else(|| {
         let told = format!("no certificate can be read from {}; give one in PEM or DER", file.display());

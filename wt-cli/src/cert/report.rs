@@ -1,4 +1,4 @@
-//! What is told about a certificate: its hash, its validity, what browsers need.
+//! The report about a certificate: its hash, its validity, and what browsers need.
 
 use std::time::SystemTime;
 

@@ -1,6 +1,6 @@
-//! Whether a browser takes a certificate by its hash, rule by rule (W3C "custom certificate requirements").
+//! Whether a browser accepts a certificate by its hash, rule by rule (W3C "custom certificate requirements").
 //!
-//! Pure functions of what the certificate says and of the time.
+//! These are pure functions of the certificate and the time.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,15 +8,15 @@ use wt_api::{CertificateDetails, CertificateKey};
 
 use crate::calendar::{DAY, span, utc};
 
-/// The longest validity that is taken.
+/// The longest accepted validity.
 const LONGEST: Duration = Duration::from_secs(14 * 86_400);
 
-/// What one rule says of a certificate.
+/// The result of one rule for a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
-    /// What is asked for.
+    /// The requirement.
     pub(crate) rule: &'static str,
-    /// Whether the certificate fulfils it.
+    /// Whether the certificate meets it.
     pub(crate) ok: bool,
     /// What the certificate has.
     pub(crate) found: String,
@@ -47,7 +47,7 @@ pub(crate) fn by_hash(details: &CertificateDetails, now: SystemTime) -> [Rule; 4
     ]
 }
 
-/// Whether less than this is left, or nothing.
+/// Whether the certificate is valid for less than `before_days` more days, or not any more.
 pub(super) fn is_due(details: &CertificateDetails, now: SystemTime, before_days: u32) -> bool {
     match details.not_after.duration_since(now) {
         Ok(left) => left < DAY * before_days,
@@ -61,7 +61,8 @@ mod tests {
 
     const START: SystemTime = SystemTime::UNIX_EPOCH;
 
-    /// A certificate of this key that is valid for so many days and an hour, from an hour before the 10th of January 1970.
+    /// A certificate of this key that is valid for `days` days and an hour, from an hour before the 10th of
+    /// January 1970.
     fn details(days: u32, key: &rcgen::KeyPair) -> CertificateDetails {
         let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
         let from = START + 10 * DAY;
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn each_rule_is_told_by_itself() {
+    fn each_rule_is_reported_separately() {
         let p256 = key(&rcgen::PKCS_ECDSA_P256_SHA256);
         let good = details(14, &p256);
         assert_eq!(broken(&good, START + 10 * DAY), [] as [&str; 0]);
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_due_when_less_than_asked_is_left() {
+    fn a_certificate_is_due_when_too_little_time_is_left() {
         let details = details(13, &key(&rcgen::PKCS_ECDSA_P256_SHA256));
         assert!(!is_due(&details, START + 17 * DAY, 6));
         assert!(is_due(&details, START + 17 * DAY + Duration::from_secs(1), 6));

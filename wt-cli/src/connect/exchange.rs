@@ -1,4 +1,4 @@
-//! What goes back and forth in a session: one stream, a stream for each line, datagrams, streams of the server.
+//! The data exchange in a session: one stream, a stream for each line, datagrams, or streams of the server.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,27 +19,29 @@ use super::{
 };
 use crate::{args::Connect, discovery::Discovery, output, texts};
 
-/// How long answers to the last datagrams are waited for.
+/// How long to wait for answers to the last datagrams.
 const LAST_DATAGRAMS: Duration = Duration::from_secs(1);
-/// How long an answer may take to begin whose server reads no more: if there is none, nothing would ever say so.
+/// How long to wait for an answer after the server has stopped reading. If there is none, nothing would ever
+/// say so.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
-/// Datagrams that wait for standard output: whoever reads it may pause for a moment. Their bytes are the library's to bound.
+/// How many datagrams may wait for standard output, whose reader may pause for a moment. The library bounds
+/// their bytes.
 const BUFFERED: u32 = 1 << 16;
 const CHUNK: usize = 64 * 1024;
 
-/// What has to be so before anything is written: what comes meanwhile would find too little room.
+/// Prepares the session before anything is written. Data that arrives earlier would find too little room.
 pub(super) fn prepare(session: &WebTransport, args: &Connect) {
     if args.datagrams {
         session.datagrams().set_incoming_max_buffered_datagrams(BUFFERED);
     }
 }
 
-/// What has come until somebody said that it is enough.
+/// Writes out what has arrived when a signal ends the exchange.
 pub(super) async fn rest(session: &WebTransport, args: &Connect, sink: &Sink) -> Result<(), Stop> {
     if args.datagrams { waiting(&mut session.datagrams().readable, sink).await } else { Ok(()) }
 }
 
-/// Everything that the command line asks for, to its end.
+/// Runs the whole exchange that the command line asks for.
 pub(super) async fn run(session: &WebTransport, args: &Connect, sink: &Arc<Sink>) -> Result<(), Stop> {
     let own = async {
         if args.datagrams {
@@ -69,8 +71,8 @@ pub(super) async fn run(session: &WebTransport, args: &Connect, sink: &Arc<Sink>
     both(own, listen(session, sink)).await.map(|_| ())
 }
 
-/// Both, to the end of each; the first failure ends both. That the session is over is none: each part hears of that by itself,
-/// once it has all that came before.
+/// Runs both to their ends; the first failure ends both. The end of the session is not a failure: each part
+/// notices it by itself, once it has handled everything that came before.
 async fn both<A, B>(
     one: impl Future<Output = Result<A, Stop>>,
     other: impl Future<Output = Result<B, Stop>>,
@@ -79,7 +81,7 @@ async fn both<A, B>(
     Ok((one?, other?))
 }
 
-/// The end of the session as a value, which `?` does not pass on.
+/// Turns the end of the session into a value that `?` does not pass on.
 fn put_aside<T>(outcome: Result<T, Stop>) -> Result<Result<T, Stop>, Stop> {
     match outcome {
         Err(stop) if stop.is_of_the_session() => Ok(Err(stop)),
@@ -87,12 +89,12 @@ fn put_aside<T>(outcome: Result<T, Stop>) -> Result<Result<T, Stop>, Stop> {
     }
 }
 
-/// Standard input to a stream, and what comes on it out. Each direction ends by itself.
+/// Sends standard input on a stream, and writes out what the stream receives. Each direction ends by itself.
 async fn bidirectional(session: &WebTransport, sink: &Sink) -> Result<(), Stop> {
     let stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
     sink.opened(stream.id(), Kind::Bidirectional, Opener::Client).await?;
     let (readable, mut writable) = stream.split();
-    // A peer that reads no more may still have something to say.
+    // A peer that stops reading may still send something.
     let sending = async {
         match send(session, &mut writable, sink).await {
             Err(stopped @ Stop::Stopped(_)) => Ok(Some(stopped)),
@@ -103,7 +105,8 @@ async fn bidirectional(session: &WebTransport, sink: &Sink) -> Result<(), Stop> 
     stopped.map_or(Ok(()), Err)
 }
 
-/// Standard input to a stream of this side's; the first one of the server is the answer, unless all of them are told.
+/// Sends standard input on a stream of this side. The server's first stream is the answer, unless all its
+/// streams are written out elsewhere.
 async fn unidirectional(session: &WebTransport, told_elsewhere: bool, sink: &Sink) -> Result<(), Stop> {
     let mut writable = session.create_unidirectional_stream(SendStreamOptions::new()).await?;
     sink.opened(writable.id(), Kind::Unidirectional, Opener::Client).await?;
@@ -117,7 +120,7 @@ async fn unidirectional(session: &WebTransport, told_elsewhere: bool, sink: &Sin
         };
         let Err(Stop::Stopped(code)) = stopped else { return stopped.map(|()| None) };
         let stopped = Stop::Stopped(code);
-        // Who reads no more may still have something to say.
+        // A peer that stops reading may still send something.
         match tokio::time::timeout(LAST_ANSWER, answered.notified()).await {
             Ok(()) => Ok(Some(stopped).filter(|_| !has_enough || code != Some(0))),
             Err(_) => Err(stopped),
@@ -136,16 +139,17 @@ async fn unidirectional(session: &WebTransport, told_elsewhere: bool, sink: &Sin
     stopped.map_or(Ok(()), Err)
 }
 
-/// How standard input got to its end, or the stream to its own.
+/// How sending standard input ended.
 enum Sent {
-    /// All of it is on its way, and the stream's end behind it. Or there is no session any more.
+    /// Everything was sent, including the end of the stream. Or the session is over.
     Whole,
-    /// The peer has all that it wants: it stopped the stream with code 0. When it is heard, between two pieces or while one is
-    /// written, is chance.
+    /// The peer has enough: it stopped the stream with code 0. It depends on chance whether this is noticed
+    /// between two writes or during one.
     Enough,
 }
 
-/// Standard input to the stream, as long as there is a session: nobody has to end the input of one that is over.
+/// Sends standard input on the stream while there is a session. Nobody has to end the input after the session
+/// is over.
 async fn send(session: &WebTransport, writable: &mut SendStream, sink: &Sink) -> Result<Sent, Stop> {
     let mut input = tokio::io::stdin();
     let mut buffer = vec![0; CHUNK];
@@ -168,7 +172,7 @@ async fn send(session: &WebTransport, writable: &mut SendStream, sink: &Sink) ->
     }
 }
 
-/// A stop with code 0 is no error.
+/// STOP_SENDING with code 0 is not an error.
 fn or_enough(sent: Result<(), Stop>) -> Result<Sent, Stop> {
     match sent {
         Err(Stop::Stopped(Some(0))) => Ok(Sent::Enough),
@@ -176,7 +180,8 @@ fn or_enough(sent: Result<(), Stop>) -> Result<Sent, Stop> {
     }
 }
 
-/// Waits until the peer has the stream to its end; if it stops the stream before, nobody else would say so.
+/// Waits until the peer has received the whole stream. Only this notices that the peer stops the stream
+/// before.
 async fn delivered(writable: &SendStream, sink: &Sink) -> Result<(), Stop> {
     let Ok(code) = writable.stopped().await else { return Ok(()) };
     sink.broken("stop", writable.id(), code).await?;
@@ -197,7 +202,7 @@ async fn finish(writable: &mut SendStream, sink: &Sink) -> Result<(), Stop> {
     }
 }
 
-/// A stream takes no more: whether its peer stopped it, or worse.
+/// Handles a stream that cannot be written any more: either its peer stopped it, or something failed.
 async fn refused(writable: &SendStream, error: WebTransportError, sink: &Sink) -> Result<(), Stop> {
     match error.cause() {
         ErrorCause::StreamStopped(code) => {
@@ -208,7 +213,7 @@ async fn refused(writable: &SendStream, error: WebTransportError, sink: &Sink) -
     }
 }
 
-/// A stream out, to its end; its last byte.
+/// Writes out a stream to its end. Returns its last byte.
 async fn receive(mut readable: ReceiveStream, sink: &Sink) -> Result<Option<u8>, Stop> {
     let (id, mut last) = (readable.id(), None);
     loop {
@@ -231,7 +236,7 @@ async fn receive(mut readable: ReceiveStream, sink: &Sink) -> Result<Option<u8>,
     }
 }
 
-/// The next line of standard input without its end; `None` when there is no more, or no session.
+/// The next line of standard input without its line end; `None` at the end of the input or of the session.
 async fn next_line(
     input: &mut Split<BufReader<Stdin>>,
     session: &WebTransport,
@@ -242,7 +247,7 @@ async fn next_line(
     }
 }
 
-/// A unidirectional stream for each line of standard input, so many at once.
+/// Sends each line of standard input on its own unidirectional stream, at most `streams` at once.
 async fn lines_one_way(session: &WebTransport, streams: usize, sink: &Arc<Sink>) -> Result<(), Stop> {
     let mut input = BufReader::new(tokio::io::stdin()).split(b'\n');
     let mut sending = JoinSet::new();
@@ -250,7 +255,7 @@ async fn lines_one_way(session: &WebTransport, streams: usize, sink: &Arc<Sink>)
         let line = tokio::select! {
             line = next_line(&mut input, session), if sending.len() < streams => line?,
             Some(sent) = sending.join_next() => {
-                // A task that panicked has said why.
+                // A task that panicked has printed why.
                 sent.unwrap_or(Ok(()))?;
                 continue;
             }
@@ -275,19 +280,19 @@ async fn send_line(writable: &mut SendStream, line: &[u8], sink: &Sink) -> Resul
     finish(writable, sink).await
 }
 
-/// A line on its way, and where its answer comes.
+/// A line that was sent, and the stream of its answer.
 struct Asked {
     readable: ReceiveStream,
-    /// One task, which ends with this.
+    /// A single task, which ends with this value.
     sending: JoinSet<Result<(), Stop>>,
     _place: OwnedSemaphorePermit,
 }
 
-/// A stream for each line of standard input, so many at once. For people the answers come out in the order of the lines, for
-/// programs as they come. One that is reset does not keep the others from coming.
+/// Sends each line of standard input on its own stream, at most `streams` at once. For people the answers are
+/// written in the order of the lines, for programs as they arrive. A reset answer does not affect the others.
 async fn lines(session: &WebTransport, streams: usize, sink: &Arc<Sink>) -> Result<(), Stop> {
     let at_once = if sink.tells_programs() { streams } else { 1 };
-    // No more wait in it than there are places.
+    // The semaphore bounds how many wait in it.
     let (queue, mut asked) = mpsc::unbounded_channel::<Asked>();
     let asking = async move {
         let places = Arc::new(Semaphore::new(streams));
@@ -297,7 +302,7 @@ async fn lines(session: &WebTransport, streams: usize, sink: &Arc<Sink>) -> Resu
             let stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
             sink.opened(stream.id(), Kind::Bidirectional, Opener::Client).await?;
             let (readable, mut writable) = stream.split();
-            // A server that answers while it reads goes on only if its answer is read.
+            // A server that answers while it reads only continues if its answer is read.
             let (mut sending, sink) = (JoinSet::new(), Arc::clone(sink));
             sending.spawn(async move { send_line(&mut writable, &line, &sink).await });
             let _ = queue.send(Asked { readable, sending, _place: place });
@@ -311,7 +316,7 @@ async fn lines(session: &WebTransport, streams: usize, sink: &Arc<Sink>) -> Resu
             tokio::select! {
                 Some(received) = receiving.join_next() => match received.unwrap_or(Ok(None)) {
                     Ok(last) => sink.end_line(last).await?,
-                    // Other answers were whole before.
+                    // Other answers were complete before.
                     Err(stop) if stop.is_of_the_session() => over = Some(stop),
                     Err(stop) => failed = Some(of_one_stream(stop, sink)?),
                 },
@@ -327,21 +332,22 @@ async fn lines(session: &WebTransport, streams: usize, sink: &Arc<Sink>) -> Resu
     both(asking, answering).await.map(|_| ())
 }
 
-/// The answer to a line out, to its end; its last byte.
+/// Writes out the answer to a line, to its end. Returns its last byte.
 async fn answer(mut asked: Asked, sink: &Sink) -> Result<Option<u8>, Stop> {
     let sent = async {
         match asked.sending.join_next().await {
             Some(Ok(Err(stop))) if !stop.is_of_the_session() && !matches!(stop, Stop::Stopped(_)) => {
                 Err(stop)
             }
-            // Who has read enough may answer all the same, or have answered before the session ended.
+            // A peer that has read enough may still answer, or may have answered before the session ended.
             _ => Ok(()),
         }
     };
     tokio::try_join!(receive(asked.readable, sink), sent).map(|(last, ())| last)
 }
 
-/// The error if one stream alone has it. People are told at once, for the others go on; programs were told.
+/// Returns the error if it concerns a single stream. People are told at once, because the others continue;
+/// programs have had an event.
 fn of_one_stream(stop: Stop, sink: &Sink) -> Result<WebTransportError, Stop> {
     match stop {
         Stop::Failed(error) if matches!(error.cause(), ErrorCause::StreamReset(_)) => {
@@ -354,8 +360,9 @@ fn of_one_stream(stop: Stop, sink: &Sink) -> Result<WebTransportError, Stop> {
     }
 }
 
-/// What comes on streams that the server opens, as long as there is a session: all at once for programs, one stream after
-/// the other for people. When one kind is over, streams of the other may still wait.
+/// Writes out what arrives on streams that the server opens, while there is a session. Programs get all
+/// streams at once, people one after the other. When no more streams of one kind can come, streams of the
+/// other may still wait.
 async fn listen(session: &WebTransport, sink: &Arc<Sink>) -> Result<(), Stop> {
     let mut receiving = JoinSet::new();
     let mut over: [Option<WebTransportError>; 2] = [None, None];
@@ -365,14 +372,15 @@ async fn listen(session: &WebTransport, sink: &Arc<Sink>) -> Result<(), Stop> {
             stream = session.accept_bidirectional_stream(), if over[1].is_none() => {
                 let readable = stream.map(|stream| {
                     let (readable, mut writable) = stream.split();
-                    // Dropped, it would be reset. It cannot be finished once the server has stopped it, or the session is over.
+                    // Dropping it would reset it. Finishing fails if the server has stopped it, or the
+                    // session is over.
                     let _ = writable.finish();
                     readable
                 });
                 (Kind::Bidirectional, readable)
             }
             Some(received) = receiving.join_next() => {
-                // A task that panicked has said why.
+                // A task that panicked has printed why.
                 one_of_many(received.unwrap_or(Ok(None)), sink)?;
                 continue;
             }
@@ -397,7 +405,8 @@ async fn listen(session: &WebTransport, sink: &Arc<Sink>) -> Result<(), Stop> {
     over.into_iter().flatten().find(failed).map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// A stream of the server that was reset is told, and the others go on. So they do where the session ended before it did.
+/// Reports a reset stream of the server; the others continue. So they do if the session ended before the
+/// stream did.
 fn one_of_many(received: Result<Option<u8>, Stop>, sink: &Sink) -> Result<(), Stop> {
     match received.map(|_| ()) {
         Err(stop) if stop.is_of_the_session() => Ok(()),
@@ -406,7 +415,8 @@ fn one_of_many(received: Result<Option<u8>, Stop>, sink: &Sink) -> Result<(), St
     }
 }
 
-/// Lines to datagrams, datagrams to lines. What has come is written, however slowly standard output takes it.
+/// Turns lines into datagrams, and datagrams into lines. What has arrived is written out, however slow
+/// standard output is.
 async fn datagrams(session: &WebTransport, stay: bool, sink: &Sink) -> Result<(), Stop> {
     let Datagrams { readable, writable, .. } = &mut session.datagrams();
     let (over, ended) = watch::channel(false);
@@ -416,14 +426,14 @@ async fn datagrams(session: &WebTransport, stay: bool, sink: &Sink) -> Result<()
             let _ = session.closed().await;
         }
         over.send_replace(true);
-        // Whatever ended the input, answers may still come.
+        // Whatever ended the input, answers may still arrive.
         Ok(sent)
     };
     let (sent, ()) = tokio::try_join!(sending, receive_datagrams(readable, ended, sink))?;
     sent
 }
 
-/// A datagram for each line of standard input, to its end. People are told of each that is not sent.
+/// Sends each line of standard input as a datagram. People are told about each one that is not sent.
 async fn send_lines(
     session: &WebTransport,
     writable: &mut DatagramsWritable,
@@ -443,8 +453,8 @@ async fn send_lines(
     Ok(())
 }
 
-/// A line for each datagram, until answers had their time after the end of what is sent. That time counts only while none
-/// waits to be written: an output that is slow takes nothing of it.
+/// Writes a line for each datagram, until the answers had their time after the last one sent. That time only
+/// counts while no datagram waits to be written, so a slow output does not shorten it.
 async fn receive_datagrams(
     readable: &mut DatagramsReadable,
     mut ended: watch::Receiver<bool>,
@@ -461,7 +471,7 @@ async fn receive_datagrams(
             () = silence => break,
         };
         let begun = Instant::now();
-        // An error comes again with the next call.
+        // The next call returns an error again.
         sink.datagrams(first, || readable.try_recv().ok().flatten()).await?;
         if let Some(until) = &mut until {
             *until += begun.elapsed();
@@ -470,7 +480,7 @@ async fn receive_datagrams(
     waiting(readable, sink).await
 }
 
-/// The datagrams that are there. A peer that goes on and on has no say in when this ends.
+/// Writes out the datagrams that have arrived. A peer that keeps sending cannot prolong this.
 async fn waiting(readable: &mut DatagramsReadable, sink: &Sink) -> Result<(), Stop> {
     let mut waiting = (0..BUFFERED).map_while(|_| readable.try_recv().ok().flatten());
     while let Some(first) = waiting.next() {

@@ -1,6 +1,7 @@
 //! `weft connect`.
 //!
-//! Lowest first: [`sink`] writes what comes, [`exchange`] is what goes back and forth; here a session is made and judged.
+//! Lowest first: [`sink`] writes what arrives, [`exchange`] is the data exchange; this file opens the session
+//! and decides the exit status.
 
 mod exchange;
 mod sink;
@@ -26,7 +27,7 @@ use crate::{
 use sink::Sink;
 use stop::{END, Stop};
 
-/// Bytes of answers that wait for their turn, of all streams together.
+/// The most bytes of waiting answers, over all streams.
 const WAITING: u64 = 16 << 20;
 
 pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
@@ -34,7 +35,8 @@ pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
     let session = tokio::select! {
         session = open(args, json) => session?,
         signal = signals.stop() => {
-            // The server need not wait for one who has left; a second signal does not wait for that either.
+            // Waits for the close to be sent, so that the server need not wait for a timeout. A second signal
+            // ends this too.
             tokio::select! {
                 () = wt_api::wait_idle() => {}
                 _ = signals.stop() => {}
@@ -55,22 +57,23 @@ pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
     let outcome = tokio::select! {
         outcome = &mut work => outcome,
         signal = signals.stop() => if args.has_an_end() {
-            // A write that it was at would keep the end from being told.
+            // A pending write would block the report of the end.
             drop(work);
             Err(Stop::Signal(signal))
         } else {
-            // What would go on for ever is over when somebody says so.
+            // The signal ends exchanges that have no end of their own.
             enough(work, &session, args, &sink).await
         },
     };
-    // The peer may be silent and nobody read what is written, so a second signal is heard all along.
+    // The peer may be silent and the output unread, so a second signal is noticed all the time.
     tokio::select! {
         ended = end(&session, outcome, args, &sink) => ended,
         signal = signals.stop() => Err(Ended::told(signal)),
     }
 }
 
-/// Ends what has no end of its own: what has come by now is written. An output that takes nothing does not hold it up.
+/// Ends an exchange that has no end of its own: writes out what has arrived. A blocked output does not hold
+/// this up.
 async fn enough(
     mut work: Pin<Box<impl Future<Output = Result<(), Stop>>>>,
     session: &WebTransport,
@@ -88,7 +91,7 @@ async fn enough(
     tokio::time::timeout(END, rest).await.unwrap_or(Ok(()))
 }
 
-/// Tells how the connection does, if that is wanted, until nobody reads it.
+/// Reports the state of the connection, if wanted, until nobody reads it.
 async fn watch(session: &WebTransport, args: &Connect, json: bool, sink: &Sink) -> Stop {
     if let (Some(seconds), Some(connection)) = (args.stats, session.connection())
         && let Err(stop) =
@@ -99,7 +102,7 @@ async fn watch(session: &WebTransport, args: &Connect, json: bool, sink: &Sink) 
     std::future::pending().await
 }
 
-/// Ends the session, says what came of it, and judges it.
+/// Ends the session, prints the result, and decides the exit status.
 async fn end(
     session: &WebTransport,
     outcome: Result<(), Stop>,
@@ -117,7 +120,7 @@ async fn end(
     session.close(farewell(&outcome));
     let closed = session.closed().await;
     wt_api::wait_idle().await;
-    // Who has seen enough wants no figures either.
+    // A reader that has left wants no statistics either.
     if !matches!(outcome, Err(Stop::Output)) {
         let wanted = stats.inspect_err(|error| tracing::debug!(%error, "no statistics"));
         let wanted = wanted.ok().filter(|_| !args.quiet);
@@ -127,14 +130,14 @@ async fn end(
             _ => {}
         }
     }
-    // The figures do not say whose fault it is, and --quiet leaves them out.
+    // The statistics do not say who caused the drops, and --quiet omits them.
     if args.datagrams && dropped > 0 && !matches!(outcome, Err(Stop::Output)) {
         output::tell(&texts::dropped(dropped));
     }
     judge(outcome, closed)
 }
 
-/// What the peer hears: who is cut short must not be taken for one who has said everything.
+/// The close that the peer gets. An interrupted exchange must not look like a complete one.
 fn farewell(outcome: &Result<(), Stop>) -> CloseInfo {
     let failure = |reason: &str| CloseInfo::new(u32::from(Exit::Failure.status()), reason);
     match outcome {
@@ -145,7 +148,7 @@ fn farewell(outcome: &Result<(), Stop>) -> CloseInfo {
     }
 }
 
-/// The first event: what was agreed upon.
+/// The first event: what was negotiated.
 fn connected(session: &WebTransport) -> Value {
     let fields = session.response_headers().map(|fields| {
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -175,7 +178,7 @@ fn ended(closed: &Result<CloseInfo, WebTransportError>, stats: Option<&WebTransp
     }
 }
 
-/// A session as the command line asks for it.
+/// Opens a session as the command line asks.
 async fn open(args: &Connect, json: bool) -> Result<WebTransport, Ended> {
     if let Some(refused) = texts::credentials(&args.asking.url) {
         return Err(Ended::new(Exit::Usage, refused));
@@ -190,7 +193,7 @@ async fn open(args: &Connect, json: bool) -> Result<WebTransport, Ended> {
     Ok(session)
 }
 
-/// How a session ends that did not come about.
+/// The end of a command whose session was not established.
 pub(crate) fn unconnected(cause: &ErrorCause) -> Ended {
     let exit = match cause {
         ErrorCause::Certificate(_) => Exit::Certificate,
@@ -200,7 +203,7 @@ pub(crate) fn unconnected(cause: &ErrorCause) -> Ended {
     Ended::new(exit, texts::session(cause)).with_cause(texts::word(cause))
 }
 
-/// What came of it. A peer that closes the session is judged by its code, whatever was on its way then.
+/// Decides the exit status. If the peer closed the session, its code decides, whatever was pending then.
 fn judge(outcome: Result<(), Stop>, closed: Result<CloseInfo, WebTransportError>) -> Result<Exit, Ended> {
     let failed = |error: &WebTransportError| {
         Err(Ended::new(Exit::Session, texts::session(error.cause())).with_cause(texts::word(error.cause())))
@@ -250,8 +253,8 @@ fn options(args: &Connect, json: bool) -> Result<WebTransportOptions, Ended> {
     trusting(options, asking)
 }
 
-/// Settings of QUIC. Where answers are read in turn, those that wait must leave credit for the one whose turn it is: all of
-/// them together get no more of the connection's window than it has.
+/// The transport settings. If answers are read in turn, waiting answers must leave credit for the one being
+/// read. Together they get less of the connection's window than it has.
 fn suited(mut transport: TransportConfig, args: &Connect, json: bool) -> TransportConfig {
     if args.reads_in_turn(json) {
         let streams = args.streams as u64 + 1;
@@ -262,9 +265,9 @@ fn suited(mut transport: TransportConfig, args: &Connect, json: bool) -> Transpo
     transport
 }
 
-/// What a client would say of these options before it asks the network for anything.
+/// Checks options as a client does before it uses the network.
 pub(crate) fn check(url: &str, options: WebTransportOptions) -> Result<(), ConnectOptionsError> {
-    // Nobody drives this runtime, so nothing is sent.
+    // This runtime is never driven, so nothing is sent.
     let idle = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let idle = idle.map_err(|_| ConnectOptionsError::NoRuntime)?;
     let made = {
@@ -275,8 +278,8 @@ pub(crate) fn check(url: &str, options: WebTransportOptions) -> Result<(), Conne
     made
 }
 
-/// Options with the trust that the command line asks for: certificates of these hashes, or of a CA in a file, or of those
-/// that the system knows.
+/// Adds the trust that the command line asks for: certificates with these hashes, those of a CA in a file, or
+/// those that the system trusts.
 pub(crate) fn trusting(
     mut options: WebTransportOptions,
     asking: &Asking,
@@ -294,7 +297,7 @@ pub(crate) fn trusting(
     Ok(options)
 }
 
-/// The certificates of a PEM file, in DER; at least one. A file in DER is one certificate.
+/// The certificates of a PEM file in DER, at least one. A DER file is one certificate.
 fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, rustls_pki_types::pem::Error> {
     if CertificateDetails::from_der(pem).is_some() {
         return Ok(vec![pem.to_vec()]);

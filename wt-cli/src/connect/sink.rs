@@ -1,4 +1,5 @@
-//! Where everything goes that comes: to standard output as it is, or as an object a line for each event.
+//! Writes everything that arrives to standard output: as it is, or as one JSON object per line for each
+//! event.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -12,17 +13,17 @@ use tokio::{
 use super::Stop;
 use crate::{base64, output};
 
-/// As many bytes of datagrams as are written together, about.
+/// About how many bytes of datagrams are written together.
 const TOGETHER: usize = 64 << 10;
 
-/// Whether a stream goes one way or both.
+/// Whether a stream is unidirectional or bidirectional.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Bidirectional,
     Unidirectional,
 }
 
-/// Whose stream it is.
+/// Which end opened a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Opener {
     Client,
@@ -32,7 +33,7 @@ pub(super) enum Opener {
 pub(super) struct Sink {
     json: bool,
     output: Mutex<Stdout>,
-    /// Lines that were not sent.
+    /// How many lines were not sent.
     unsent: AtomicUsize,
 }
 
@@ -41,7 +42,7 @@ impl Sink {
         Self { json, output: Mutex::new(tokio::io::stdout()), unsent: AtomicUsize::new(0) }
     }
 
-    /// A line could not be sent, and people were told why.
+    /// Counts a line that could not be sent. People were told why.
     pub(super) fn note_unsent(&self) {
         self.unsent.fetch_add(1, Relaxed);
     }
@@ -50,7 +51,7 @@ impl Sink {
         self.unsent.load(Relaxed)
     }
 
-    /// Whether programs read it, which can tell the events of several streams apart.
+    /// Whether programs read the output. They can tell the events of several streams apart.
     pub(super) const fn tells_programs(&self) -> bool {
         self.json
     }
@@ -67,12 +68,12 @@ impl Sink {
         })
     }
 
-    /// Ready when what is being written now is written.
+    /// Waits until the write in progress is complete.
     pub(super) async fn settled(&self) {
         drop(self.output.lock().await);
     }
 
-    /// Tells an event, to programs alone.
+    /// Writes an event, for programs only.
     pub(super) async fn event(&self, event: &Value) -> Result<(), Stop> {
         if self.json { self.write(format!("{event}\n").as_bytes()).await } else { Ok(()) }
     }
@@ -100,7 +101,8 @@ impl Sink {
         self.event(&json!({ "event": "fin", "stream": stream })).await
     }
 
-    /// One datagram, and those of `more` that have come since, in one write: a write for each would be slower than they come.
+    /// Writes one datagram, and those of `more` that have arrived since, in one write. Separate writes would
+    /// be slower than the datagrams arrive.
     pub(super) async fn datagrams(
         &self,
         first: Bytes,
@@ -121,18 +123,18 @@ impl Sink {
         self.write(&text).await
     }
 
-    /// The peer reset what it sends on a stream, or does not want to read more of it (`event`: "reset", "stop").
+    /// The peer reset its side of a stream, or does not want to read more of ours (`event`: "reset", "stop").
     pub(super) async fn broken(&self, event: &str, stream: u64, code: Option<u32>) -> Result<(), Stop> {
         self.event(&json!({ "event": event, "stream": stream, "code": code })).await
     }
 
-    /// The end of an answer that is a line among others.
+    /// Ends an answer that is one line among others.
     pub(super) async fn end_line(&self, last: Option<u8>) -> Result<(), Stop> {
         if self.json || last == Some(b'\n') { Ok(()) } else { self.write(b"\n").await }
     }
 }
 
-/// The content as text where it is UTF-8, else in base64.
+/// The content as text if it is UTF-8, else in Base64.
 fn with_content(mut event: Value, data: &[u8]) -> Value {
     match std::str::from_utf8(data) {
         Ok(text) => event["text"] = text.into(),

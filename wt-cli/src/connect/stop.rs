@@ -6,28 +6,28 @@ use wt_api::{ErrorCause, WebTransport, WebTransportError, WebTransportErrorSourc
 
 use crate::exit::Exit;
 
-/// How long the end of a session is waited for that seems to be there, and an output that takes nothing.
+/// How long to wait for the end of a session that seems to have ended, and for a blocked output.
 pub(super) const END: Duration = Duration::from_secs(1);
 
-/// Why no more goes back and forth, before all has.
+/// Why an exchange stops before it is complete.
 pub(super) enum Stop {
     /// The session or a stream of it failed.
     Failed(WebTransportError),
-    /// The peer does not want to read what is sent, and says so with this code.
+    /// The peer does not want to read what is sent, and stopped the stream with this code.
     Stopped(Option<u32>),
     /// Standard input cannot be read.
     Input(io::Error),
     /// Nobody reads standard output any more, as with `| head`, or it cannot be written to.
     Output,
-    /// A signal came before the end.
+    /// A signal arrived before the end.
     Signal(Exit),
-    /// So many lines were not sent as datagrams.
+    /// This many lines were not sent as datagrams.
     Unsent(usize),
 }
 
 impl Stop {
-    /// Whether it may say no more than that the session ends: its streams are reset then, and 0 is the code of those that an
-    /// application leaves behind.
+    /// Whether the cause may be the end of the session. Its streams are reset then, and 0 is the code of
+    /// streams that an application abandons.
     fn may_be_the_end(&self) -> bool {
         match self {
             Self::Failed(error) => {
@@ -41,15 +41,16 @@ impl Stop {
         }
     }
 
-    /// Whether the session is over, which all that goes on in it hears.
+    /// Whether the session is over, which every part of the exchange notices.
     pub(super) fn is_of_the_session(&self) -> bool {
         let Self::Failed(error) = self else { return false };
-        // A session goes on that may not open one more stream.
+        // A session that may not open another stream continues.
         error.error_source() == WebTransportErrorSource::Session
             && !matches!(error.cause(), ErrorCause::QuotaExceeded)
     }
 
-    /// What comes of its streams when a session ends may be heard before that it ends: nothing, if it does now.
+    /// The streams of an ending session may fail before the session is known to end. Returns `Ok` if it ends
+    /// now.
     pub(super) async fn unless_over(self, session: &WebTransport) -> Result<(), Self> {
         if self.may_be_the_end() && tokio::time::timeout(END, session.closed()).await.is_ok() {
             return Ok(());

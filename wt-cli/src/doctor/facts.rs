@@ -1,4 +1,4 @@
-//! What was observed. The steps judge it; nothing here does.
+//! What was observed. The steps judge it; this file does not.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -7,64 +7,65 @@ use http::{HeaderMap, StatusCode};
 use quic_core::{TransportParameters, error::ConnectionError};
 use wt_session::{Dialect, Refusal};
 
-/// Something that came back and is not QUIC.
+/// A response that is not QUIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Noise {
-    /// What was sent.
+    /// The same bytes that were sent.
     Echo,
-    /// Something else, of so many bytes.
+    /// Other data, of this many bytes.
     Bytes(usize),
 }
 
 impl Noise {
-    /// What an answer is that nobody who speaks QUIC gives to this question.
+    /// Classifies a response that no QUIC endpoint sends to `question`.
     pub(super) fn of(answer: &[u8], question: &[u8]) -> Self {
         if answer == question { Self::Echo } else { Self::Bytes(answer.len()) }
     }
 }
 
-/// What came back when an address was asked for the versions it speaks, by a packet of a version that nobody does.
+/// The response of an address to a packet of a reserved version, which asks for the versions that it
+/// supports.
 #[derive(Clone, Debug)]
 pub(super) enum Versions {
-    /// These.
+    /// It supports these versions.
     Offered(Vec<u32>),
-    /// The network said that nobody listens.
+    /// The network reported that nothing listens there.
     Refused,
-    /// Nothing.
+    /// There was no response.
     Silent,
-    /// Something that answers no such question.
+    /// The response was not QUIC.
     Noise(Noise),
-    /// The system would not send.
+    /// The system refused to send.
     NotSent(Arc<io::Error>),
 }
 
-/// How far the handshake went.
+/// How far the handshake got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Handshake {
-    /// To its end, in this time.
+    /// It completed, in this time.
     Complete(Duration),
-    /// The network said that nobody listens.
+    /// The network reported that nothing listens there.
     Refused,
-    /// Nothing came back.
+    /// There was no response.
     Silent,
-    /// Something came back that belongs to no connection, and nothing else.
+    /// Only data that belongs to no connection came back.
     Noise(Noise),
-    /// An answer came back, and then the time was over.
+    /// A response came, but the time ran out.
     Unfinished,
     /// The connection ended.
     Ended(ConnectionError),
-    /// It did not begin.
+    /// It could not be started.
     NotStarted(String),
 }
 
-/// What the server answered to the request for a session.
+/// The server's response to the request for a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Session {
-    /// It was not asked.
+    /// The request was not sent.
     NotAsked,
-    /// Nothing in time.
+    /// No response came in time.
     Unanswered,
-    /// It accepted.
+    /// The server accepted.
     Established {
         status: StatusCode,
         headers: HeaderMap,
@@ -72,13 +73,13 @@ pub(super) enum Session {
         dialect: Dialect,
         why: String,
     },
-    /// It did not, or lacks what a session needs.
+    /// The server refused, or lacks what a session needs.
     Refused(Refusal),
     /// HTTP/3 or QUIC ended first, for this reason.
     Lost(String),
 }
 
-/// Everything that one address showed.
+/// Everything that was observed at one address.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
     pub(super) address: SocketAddr,
@@ -89,9 +90,9 @@ pub(super) struct Attempt {
     /// The certificate chain in DER, end entity first; empty if none came.
     pub(super) chain: Vec<Vec<u8>>,
     pub(super) alpn: Option<Vec<u8>>,
-    /// Once the handshake is complete.
+    /// Set once the handshake is complete.
     pub(super) parameters: Option<TransportParameters>,
-    /// Once they have come.
+    /// Set once the server's SETTINGS have arrived.
     pub(super) settings: Option<Settings>,
     pub(super) session: Session,
 }
@@ -111,7 +112,7 @@ impl Attempt {
         }
     }
 
-    /// What came back instead of QUIC, if nothing else did.
+    /// A response that is not QUIC, if there was no other.
     pub(super) fn noise(&self) -> Option<Noise> {
         match (&self.handshake, &self.versions) {
             _ if self.is_alive() => None,
@@ -120,14 +121,14 @@ impl Attempt {
         }
     }
 
-    /// Whether a server of QUIC answered anything at all.
+    /// Whether a QUIC server responded at all.
     pub(super) fn is_alive(&self) -> bool {
         let heard = matches!(self.versions, Versions::Offered(_));
         heard
             || matches!(self.handshake, Handshake::Complete(_) | Handshake::Unfinished | Handshake::Ended(_))
     }
 
-    /// How far it went: the address that went farthest explains most.
+    /// How far the attempt got. The address that got furthest explains most.
     pub(super) fn progress(&self) -> u8 {
         let established = matches!(self.session, Session::Established { .. });
         let complete = matches!(self.handshake, Handshake::Complete(_));

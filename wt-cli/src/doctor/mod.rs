@@ -1,7 +1,7 @@
-//! `weft doctor`: explains why a session can or cannot be made, and what to change.
+//! `weft doctor`: explains why a session can or cannot be established, and what to change.
 //!
-//! Lowest first: [`step`] is what is told, [`facts`] what was observed; [`target`], [`system`] and [`steps`] judge facts
-//! and touch no network; [`probe`] collects them.
+//! Lowest first: [`step`] is what is printed, and [`facts`] what was observed. [`target`], [`system`] and
+//! [`steps`] judge facts and use no network; [`probe`] collects them.
 
 mod facts;
 mod probe;
@@ -31,7 +31,7 @@ use step::Step;
 use steps::{Trust, Wanted, network};
 use target::Target;
 
-/// Addresses that are tried at most.
+/// The most addresses that are tried.
 const MAX_ADDRESSES: usize = 8;
 
 pub(crate) async fn run(args: &Doctor, json: bool) -> Result<Exit, Ended> {
@@ -57,7 +57,7 @@ pub(crate) async fn run(args: &Doctor, json: bool) -> Result<Exit, Ended> {
     };
     let attempts = probe_all(&plan, &found.unwrap_or_default()).await;
     steps.extend(network::reachable(&target.host, &attempts));
-    // Of those that went equally far, the first: it is the one that clients take.
+    // Among addresses that got equally far the first one, which clients use.
     let Some(best) = attempts.iter().rev().max_by_key(|attempt| attempt.progress()) else {
         return Ok(Conclusion { steps, address: None, exit: Exit::Connect }.tell(url, json));
     };
@@ -79,7 +79,7 @@ pub(crate) async fn run(args: &Doctor, json: bool) -> Result<Exit, Ended> {
     Ok(Conclusion { steps, address: Some(best.address), exit }.tell(url, json))
 }
 
-/// The options of a client that is asked for the same.
+/// The options of a client with the same request.
 fn options(args: &Doctor) -> Result<WebTransportOptions, Ended> {
     let options = WebTransportOptions::new().key_log_file(true).protocols(&args.asking.protocol);
     let options = match &args.asking.origin {
@@ -89,7 +89,7 @@ fn options(args: &Doctor) -> Result<WebTransportOptions, Ended> {
     connect::trusting(options, &args.asking)
 }
 
-/// A program sends no origin, a page always does: what a page of the server's own origin would hear.
+/// Programs send no origin, but pages always do. This tries what a page of the server's own origin would see.
 async fn pages(plan: probe::Plan, target: &Target, address: SocketAddr) -> Option<Step> {
     let origin = format!("https://{}", target.authority);
     let mut request = plan.request.clone();
@@ -98,7 +98,7 @@ async fn pages(plan: probe::Plan, target: &Target, address: SocketAddr) -> Optio
     steps::session::pages(&origin, &attempt.session)
 }
 
-/// The target, or what is wrong with the URL: as a client says it, where a client would not take it for one.
+/// The target, or what is wrong with the URL, in the words of a client that refuses it.
 fn parse(url: &str) -> Result<(Target, Step), Step> {
     match connect::check(url, WebTransportOptions::new()) {
         Err(ConnectOptionsError::InvalidUrl { message, .. }) => {
@@ -110,7 +110,7 @@ fn parse(url: &str) -> Result<(Target, Step), Step> {
 }
 
 async fn resolve(target: &Target, limit: Duration) -> Result<Vec<SocketAddr>, String> {
-    // As the library has it, whatever the system's resolver says.
+    // As in the library, whatever the system's resolver says.
     if let Some(both) = loopback(&target.host) {
         return Ok(both.map(|address| SocketAddr::new(address, target.port)).to_vec());
     }
@@ -141,7 +141,7 @@ fn request(target: &Target, args: &Doctor) -> Result<ConnectRequest, Ended> {
         .with_headers(headers))
 }
 
-/// All at once, told in the order of the addresses.
+/// Probes all addresses at once. The results are in the order of the addresses.
 async fn probe_all(plan: &probe::Plan, addresses: &[SocketAddr]) -> Vec<Attempt> {
     let probes: Vec<_> =
         addresses.iter().map(|address| tokio::spawn(probe::probe(plan.clone(), *address))).collect();
@@ -156,7 +156,7 @@ async fn probe_all(plan: &probe::Plan, addresses: &[SocketAddr]) -> Vec<Attempt>
     attempts
 }
 
-/// The exit status: 0 if a client with the given trust would have its session.
+/// The exit status: 0 if a client with the given trust would get its session.
 fn exit(attempt: &Attempt, wanted: &Wanted) -> Exit {
     let trusted = wanted.trust.options.judge_certificate(&wanted.host, &attempt.chain, wanted.now).is_ok();
     match (&attempt.handshake, &attempt.session) {
@@ -168,10 +168,10 @@ fn exit(attempt: &Attempt, wanted: &Wanted) -> Exit {
     }
 }
 
-/// What is told in the end.
+/// The final result.
 struct Conclusion {
     steps: Vec<Step>,
-    /// The address that went farthest.
+    /// The address that got furthest.
     address: Option<SocketAddr>,
     exit: Exit,
 }

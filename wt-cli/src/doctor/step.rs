@@ -1,20 +1,20 @@
-//! One step of the diagnosis: what was looked at, what is so, what to change.
+//! One step of the diagnosis: what was checked, what was found, and what to change.
 
 use serde_json::{Value, json};
 
 use crate::output::{Verdict, printable, verdict_mark};
 
-/// A step and what came of it.
+/// A step and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Step {
-    /// What was looked at.
+    /// What was checked.
     pub(super) name: String,
     pub(super) verdict: Verdict,
-    /// What is so, in one line.
+    /// What was found, in one line.
     pub(super) fact: String,
-    /// What to change, in one line; there is one unless all is well.
+    /// What to change, in one line; set unless all is well.
     pub(super) remedy: Option<String>,
-    /// Whether browsers alone fail here.
+    /// Whether only browsers fail here.
     pub(super) is_for_browsers: bool,
 }
 
@@ -59,7 +59,7 @@ impl Step {
         }
     }
 
-    /// A failure that browsers alone have.
+    /// Marks a failure that only browsers have.
     pub(super) fn for_browsers(self) -> Self {
         Self { is_for_browsers: true, ..self }
     }
@@ -73,9 +73,9 @@ impl Step {
         })
     }
 
-    /// A line, or two with a remedy; the fact begins behind `width` characters for the name.
+    /// One line, or two with a remedy. The fact follows after `width` characters for the name.
     pub(super) fn text(&self, width: usize) -> String {
-        // Certificates, fields and reasons are the server's.
+        // Certificates, fields and reasons are the server's text.
         let (mark, name, fact) = (verdict_mark(self.verdict), printable(&self.name), printable(&self.fact));
         let line = format!("  {mark}  {name:<width$}  {fact}\n");
         match &self.remedy {

@@ -1,13 +1,15 @@
-//! What the operating system grants to UDP sockets. Linux alone tells; elsewhere there is no step.
+//! The socket buffer limits of the operating system. Only Linux shows them; on other systems there is no
+//! step.
 
 use super::step::Step;
 
 const NAME: &str = "UDP buffers";
-/// What a socket of this library asks for, each way, in bytes. At 1 Gbit/s it holds what comes in 17 ms: longer than a
-/// busy machine usually lets a process wait, and with less, datagrams are lost where no network lost them.
+/// The socket buffer that this library asks for, in each direction, in bytes. At 1 Gbit/s it holds what
+/// arrives in 17 ms, which is longer than a busy machine usually makes a process wait. With less, the machine
+/// drops datagrams that the network has delivered.
 const WANTED: u64 = 2 << 20;
 
-/// The limits, in bytes: of receive and of send buffers. `None` where the system has no such limits to read.
+/// The limits of receive and send buffers, in bytes. `None` on systems without readable limits.
 pub(super) fn limits() -> Option<(u64, u64)> {
     #[cfg(target_os = "linux")]
     {

@@ -1,4 +1,4 @@
-//! The URL, taken apart as the constructor of the W3C does.
+//! The URL, parsed as in the W3C constructor.
 
 use http::uri::{Authority, PathAndQuery};
 use url::{Host, Url};
@@ -8,17 +8,17 @@ use crate::texts;
 
 pub(super) const NAME: &str = "URL";
 
-/// Where the session would go.
+/// Where the session goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    /// Name or address, without brackets.
+    /// The name or address, without brackets.
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) authority: Authority,
     pub(super) path: PathAndQuery,
 }
 
-/// The target with the step that says so, or the step that says what is wrong.
+/// The target and its step, or the step that says what is wrong.
 pub(super) fn parse(text: &str) -> Result<(Target, Step), Step> {
     let failed = |fact: String, remedy: &str| Step::failed(NAME, fact, remedy);
     let url = Url::parse(text)

@@ -1,4 +1,5 @@
-//! Bytes between a stream and the pipes of a process. An error is the code with which the stream broke.
+//! Copies bytes between a stream and the pipes of a process. An error is the code with which the stream
+//! broke.
 
 use std::{future::pending, time::Duration};
 
@@ -10,17 +11,19 @@ use tokio::{
 use wt_api::{ReceiveStream, SendStream, WebTransportError};
 
 const CHUNK: usize = 64 * 1024;
-/// How long a pipe may be silent after its process has ended: whoever inherited it may keep it open for ever.
+/// How long a pipe may be silent after its process has ended. A process that inherited it may keep it open
+/// for ever.
 const SILENCE: Duration = Duration::from_millis(500);
 
 fn code(error: &WebTransportError) -> u32 {
     error.stream_error_code().unwrap_or(0)
 }
 
-/// The stream into the process. Its end closes the pipe; what a process reads no more is dropped. Neither is an end of the
-/// process: only a stream that breaks ends this, with the code.
+/// Copies the stream into the process. The end of the stream closes the pipe. If the process stops reading,
+/// the rest is dropped. Neither ends the process: this returns only if the stream breaks, with its code.
 ///
-/// A stream is not stopped while its answer is on its way: the page of a Firefox that hears so reads no more of it either.
+/// The stream is not stopped while its answer is being sent, because a page in Firefox then stops reading the
+/// answer too.
 pub(super) async fn feed(readable: &mut ReceiveStream, mut input: ChildStdin) -> u32 {
     loop {
         match readable.read_chunk(CHUNK).await {
@@ -40,13 +43,13 @@ pub(super) async fn feed(readable: &mut ReceiveStream, mut input: ChildStdin) ->
     }
 }
 
-/// Reads a stream to its end for nobody, a part after the other.
+/// Reads a stream to its end and discards the data.
 pub(super) async fn discard(readable: &mut ReceiveStream) -> Result<(), u32> {
     while readable.read_chunk(CHUNK).await.map_err(|error| code(&error))?.is_some() {}
     Ok(())
 }
 
-/// What the process says onto the stream, until it says no more; with `exited`, until it is silent.
+/// Copies the output of the process to the stream, until it ends. With `exited`, also until it is silent.
 pub(super) async fn drain(
     mut output: ChildStdout,
     writable: &mut SendStream,
@@ -58,7 +61,7 @@ pub(super) async fn drain(
             biased;
             read = output.read(&mut buffer) => read,
             () = silence(&mut exited) => return Ok(()),
-            // A client that wants no more need not wait for more.
+            // Ends at once when the client stops the stream.
             stopped = writable.stopped() => return Err(stopped.ok().flatten().unwrap_or(0)),
         };
         match read {
@@ -69,7 +72,7 @@ pub(super) async fn drain(
     }
 }
 
-/// The process has ended, and a while after that nothing more has come.
+/// Waits until the process has ended, and then for a while in which nothing more arrives.
 async fn silence(exited: &mut watch::Receiver<bool>) {
     if exited.wait_for(|exited| *exited).await.is_err() {
         pending::<()>().await;

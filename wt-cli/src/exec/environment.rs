@@ -1,9 +1,11 @@
-//! What a process is told of the stream that it serves, under the names of CGI (RFC 3875 §4.1) where that has one.
+//! The environment variables that describe a process's stream, with names of CGI (RFC 3875 §4.1) where CGI
+//! has one.
 
 use tokio::process::Command;
 use wt_api::Request;
 
-/// Names that a process finds set, or not at all: what the server itself was started with must not be taken for a client's.
+/// The names that are set or removed for a process. The server's own environment must not be mistaken for a
+/// client's values.
 pub(crate) const NAMES: [&str; 9] = [
     "REMOTE_ADDR",
     "REMOTE_PORT",
@@ -16,12 +18,12 @@ pub(crate) const NAMES: [&str; 9] = [
     "WEBTRANSPORT_STREAM",
 ];
 
-/// The part that all streams of a session have in common.
+/// The part that all streams of a session share.
 #[derive(Debug, Default)]
 pub(crate) struct Environment(Vec<(&'static str, String)>);
 
 impl Environment {
-    /// Of a session that this request asked for, with the application protocol that was agreed upon.
+    /// The environment for a session of this request, with the negotiated application protocol.
     pub(crate) fn of(request: &Request, protocol: Option<&str>) -> Self {
         let remote = request.remote_address();
         let mut all = vec![
@@ -37,12 +39,12 @@ impl Environment {
         Self(all)
     }
 
-    /// Whether the session is that of a page: programs have no origin unless they want one.
+    /// Whether a page has the session. Programs send no origin unless they want one.
     pub(super) fn is_of_a_page(&self) -> bool {
         self.0.iter().any(|(name, _)| *name == "HTTP_ORIGIN")
     }
 
-    /// Tells a process, and that it serves this stream.
+    /// Sets the environment of a process that serves this stream.
     pub(super) fn apply(&self, command: &mut Command, stream: u64) {
         for name in NAMES {
             command.env_remove(name);

@@ -1,7 +1,8 @@
 //! `weft serve --exec`: a process for each bidirectional stream. The stream is its standard input and output.
 //!
-//! Lowest first: [`environment`] is what a process is told of its stream, [`copy`] moves bytes, [`process`] is one process
-//! from its start to its end. Here: how many there are. No shell is ever asked unless it is the program.
+//! Lowest first: [`environment`] describes the stream to a process, [`copy`] moves bytes, [`process`] runs
+//! one process from start to end. This file limits how many there are. A shell only runs if it is the program
+//! itself.
 
 mod copy;
 mod environment;
@@ -25,27 +26,27 @@ use crate::{
 
 pub(crate) use environment::Environment;
 
-/// The code of a stream for which there is no process because there are too many (`EX_TEMPFAIL`).
+/// The code of a stream that gets no process because there are too many (`EX_TEMPFAIL`).
 const BUSY: u32 = 75;
-/// How long processes have to end when the server does.
+/// How long processes may take to end when the server ends.
 const LAST: Duration = Duration::from_secs(3);
 
-/// The program, and how many processes of it there may be.
+/// The program, and how many of its processes may run.
 #[derive(Debug)]
 pub(crate) struct Exec {
     program: PathBuf,
     arguments: Vec<OsString>,
     processes: Arc<Semaphore>,
     limit: u32,
-    /// How many of them one session may have.
+    /// How many processes one session may have.
     session_limit: u32,
-    /// Whether the server ends, and all processes with it.
+    /// Set when the server ends, which ends all processes.
     over: watch::Sender<bool>,
 }
 
 impl Exec {
-    /// What the command line asks for, if it does. A program that is not there or cannot be run is told now: each stream would
-    /// only say so again.
+    /// The program of the command line, if there is one. A missing program is reported now, because otherwise
+    /// each stream would report it again.
     pub(crate) fn of(args: &Serve) -> Result<Option<Arc<Self>>, Ended> {
         let Some(program) = args.exec.clone() else { return Ok(None) };
         which::which(&program).map_err(|_| Ended::new(Exit::Usage, missing(&program)))?;
@@ -67,7 +68,7 @@ impl Exec {
                 self.start(stream, environment, &places);
             }
         };
-        // Dropped, they are stopped: a process has one input.
+        // Dropping a stream stops it: a process has a single input.
         let others = async { while session.accept_unidirectional_stream().await.is_ok() {} };
         tokio::join!(streams, others);
     }
@@ -96,7 +97,7 @@ impl Exec {
 
     fn refuse(&self, stream: BidirectionalStream, limit: u32, option: &str) {
         if lines::permit() {
-            tracing::warn!(program = %self.program.display(), limit, "more streams than there may be processes; see {option}");
+            tracing::warn!(program = %self.program.display(), limit, "a stream gets no process because there are too many; see {option}");
         }
         process::refuse(stream, BUSY);
     }
@@ -106,20 +107,22 @@ impl Exec {
         self.over.send_replace(true);
         let all = self.processes.acquire_many(self.limit);
         if tokio::time::timeout(LAST, all).await.is_err() {
-            tracing::warn!("processes are left that do not end");
+            tracing::warn!("some processes did not end");
         }
     }
 }
 
-/// Why a program cannot be run, as far as can be known before it is.
+/// Why a program cannot be run, as far as this is known before running it.
 fn missing(program: &Path) -> String {
     let shown = program.display();
-    // A name without a directory is looked up, as a shell does it.
+    // A name without a directory is looked up in PATH, as shells do.
     if program.components().count() == 1 && !program.is_absolute() {
         return format!("--exec: there is no program {shown} in PATH; give its path, like ./{shown}");
     }
     if !program.exists() {
         return format!("--exec: there is no file {shown}");
     }
-    format!("--exec: {shown} cannot be run: it is no file, or has no permission to be executed (chmod +x)")
+    format!(
+        "--exec: {shown} cannot be run: it is not a file, or lacks the permission to be executed (chmod +x)"
+    )
 }

@@ -1,9 +1,10 @@
 //! One process from its start to its end.
 //!
-//! A stream that breaks, or whose session ends, takes its process along: the pipes are closed, and what does not end by
-//! that is killed. A status other than 0 resets the stream with it as the code, after what the process said. What a client
-//! sends behind the end of the process is stopped at programs, so that they need not end it, and dropped at pages: a Firefox
-//! that hears of a stop gives up what it has not read yet of the answer.
+//! When a stream breaks or its session ends, its process ends too: the pipes are closed, and a process that
+//! does not end is killed. An exit status other than 0 resets the stream with the status as code, after the
+//! output of the process. If a client sends data after the end of the process, the stream depends on the
+//! client. Programs get STOP_SENDING, so that they need not end the stream. For pages the data is dropped,
+//! because Firefox then discards the part of the answer that it has not read yet.
 
 use std::{
     ffi::OsString,
@@ -23,20 +24,20 @@ use wt_api::{BidirectionalStream, SendStream};
 use super::{copy, environment::Environment};
 use crate::{lines, platform};
 
-/// The codes of a program that is not there, and of one that cannot be run, as shells have them.
+/// The codes for a program that does not exist, and for one that cannot be run, as in shells.
 const NOT_FOUND: u32 = 127;
 const NOT_RUNNABLE: u32 = 126;
-/// How long a process may take to end that has lost its stream.
+/// How long a process may take to end after it has lost its stream.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Gives a stream back unserved.
+/// Rejects a stream.
 pub(super) fn refuse(stream: BidirectionalStream, code: u32) {
     let (mut readable, mut writable) = stream.split();
     readable.stop(code);
     writable.reset(code);
 }
 
-/// Serves a stream with a process of its own.
+/// Serves a stream with its own process.
 pub(super) async fn run(
     program: &Path,
     arguments: &[OsString],
@@ -63,7 +64,7 @@ pub(super) async fn run(
     let (mut readable, mut writable) = stream.split();
     let attended = tokio::select! {
         attended = attend(&mut child, &mut readable, &mut writable) => attended,
-        // Whoever could tell is gone, which says the same.
+        // A closed channel means the same.
         _ = over.wait_for(|over| *over) => Err(0),
     };
     match attended {
@@ -74,7 +75,7 @@ pub(super) async fn run(
             }
             answer(&mut writable, status);
             if environment.is_of_a_page() {
-                // It ends with the stream, the session or the server; the process's place is free.
+                // It ends with the stream, the session or the server. The process no longer counts.
                 tokio::spawn(async move { copy::discard(&mut readable).await });
             } else {
                 readable.stop(0);
@@ -90,7 +91,7 @@ pub(super) async fn run(
 
 fn answer(writable: &mut SendStream, status: u32) {
     if status == 0 {
-        // Gone, if the session is.
+        // Fails if the session is over.
         let _ = writable.finish();
         return;
     }
@@ -98,7 +99,8 @@ fn answer(writable: &mut SendStream, status: u32) {
     writable.reset(status);
 }
 
-/// Until the process has ended and everything it said is on the stream; an error is the code with which the stream broke.
+/// Waits until the process has ended and all its output is on the stream. An error is the code with which the
+/// stream broke.
 async fn attend(
     child: &mut Child,
     readable: &mut wt_api::ReceiveStream,
@@ -127,11 +129,11 @@ async fn attend(
     }
 }
 
-/// Ends a process that has lost its pipes, and all that it started.
+/// Ends a process that has lost its pipes, and all processes that it started.
 async fn end(child: &mut Child) {
     if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
         platform::kill(child);
-        // It cannot refuse.
+        // A process cannot ignore this signal.
         let _ = child.wait().await;
     }
 }

@@ -1,38 +1,38 @@
-//! The runner's cases, and which of them are supported.
+//! The runner's test cases, and which of them are supported.
 
 use crate::environment::{Environment, Role};
 
-/// What is to be done.
+/// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Case {
     /// Files over HTTP/0.9, directly over QUIC.
     Quic(Feature),
     /// Files over HTTP/3.
     Http3,
-    /// Sessions.
+    /// WebTransport sessions.
     WebTransport(Task),
 }
 
-/// What a transfer shows beside itself.
+/// What a transfer tests beside the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Feature {
-    /// Nothing: it is the network that makes the case, or the number of files.
+    /// Nothing more: the network or the number of files makes the case.
     Plain,
-    /// No other cipher suite is offered or accepted.
+    /// Only this cipher suite is offered and accepted.
     ChaCha20,
-    /// Every client has to come back with a Retry token.
+    /// The server answers every client without a token with a Retry.
     Retry,
-    /// The first file by a full handshake, the others by a resumed one.
+    /// The first file uses a full handshake, the others a resumed one.
     Resumption,
     /// The client updates its keys as soon as it may.
     KeyUpdate,
-    /// Packets are marked, and the marks are counted.
+    /// Packets carry ECN marks, and the marks are counted.
     Ecn,
-    /// A connection for each file.
+    /// Each file has its own connection.
     Connections,
 }
 
-/// What an end does in a session beside sending the files that the other end asks for.
+/// What an end does in a session, apart from sending files that the other end requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     /// Nothing: a client closes at once.
@@ -43,7 +43,7 @@ pub(crate) enum Task {
     Ask(Carrier),
 }
 
-/// What files are asked for and sent on.
+/// On what files are requested and sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carrier {
     Unidirectional,
@@ -52,8 +52,8 @@ pub(crate) enum Carrier {
 }
 
 impl Case {
-    /// The case of this run; `None` if it is not known or not supported: 0-RTT, version 2 and migration of either end
-    /// are not built yet.
+    /// The case of this run; `None` if it is unknown or not supported. 0-RTT, version 2 and migration of
+    /// either end are not implemented.
     pub(crate) fn find(environment: &Environment) -> Option<Self> {
         if environment.protocols.is_empty() {
             Self::quic(&environment.case)
@@ -79,8 +79,8 @@ impl Case {
         }))
     }
 
-    /// `transfer-…-receive` is told to clients, `transfer-…-send` to servers: whoever is told asks. The other end gets
-    /// `transfer`, and answers.
+    /// The runner gives clients `transfer-…-receive` and servers `transfer-…-send`. The end that gets this
+    /// name requests files. The other end gets `transfer`, and answers.
     fn webtransport(name: &str, role: Role) -> Option<Self> {
         match name {
             "handshake" => return Some(Self::WebTransport(Task::Handshake)),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn protocols_make_a_case_one_of_webtransport() {
+    fn protocols_select_the_webtransport_case() {
         let url = "https://server/room";
         assert_eq!(find("handshake", "client", "", url), Some(Case::Quic(Feature::Plain)));
         assert_eq!(find("handshake", "client", "a b", url), Some(Case::WebTransport(Task::Handshake)));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_told_the_long_name_asks() {
+    fn the_end_with_the_long_name_requests() {
         let asks = Some(Case::WebTransport(Task::Ask(Carrier::Datagram)));
         assert_eq!(find("transfer-datagram-receive", "client", "a", "https://server/room/file"), asks);
         assert_eq!(find("transfer-datagram-send", "server", "a", "room/file"), asks);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_is_not_supported() {
+    fn unimplemented_cases_are_not_supported() {
         for name in
             ["zerortt", "v2", "connectionmigration", "rebind-port", "rebind-addr", "versionnegotiation", ""]
         {

@@ -11,7 +11,8 @@ pub(crate) enum Role {
     Server,
 }
 
-/// The variables. `SSLKEYLOGFILE` is read by rustls; `QLOGDIR` has no effect: no qlog files are written yet.
+/// The environment variables. rustls reads `SSLKEYLOGFILE`. `QLOGDIR` has no effect, because no qlog files
+/// are written.
 #[derive(Clone, Debug)]
 pub(crate) struct Environment {
     /// `ROLE`.
@@ -41,13 +42,13 @@ impl Environment {
         };
         let words = |name: &str| -> Vec<String> {
             let text = get(name).unwrap_or_default();
-            // Some shells leave the quotes of the runner's command in place.
+            // Some shells keep the quotes of the runner's command.
             text.trim_matches('"').split_whitespace().map(str::to_owned).collect()
         };
         let folder =
             |name: &str, default: &str| PathBuf::from(get(name).unwrap_or_else(|| default.to_owned()));
         let port = match get("PORT") {
-            Some(port) => port.parse().map_err(|_| format!("PORT is no port: {port}"))?,
+            Some(port) => port.parse().map_err(|_| format!("PORT is not a port number: {port}"))?,
             None => 443,
         };
         Ok(Self {
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_has_the_defaults_of_the_contract() {
+    fn unset_variables_have_the_runners_defaults() {
         let environment = read(&[("ROLE", "server"), ("TESTCASE", "transfer")]).unwrap();
         assert_eq!((environment.role, environment.port), (Role::Server, 443));
         assert_eq!(environment.www, PathBuf::from("/www"));
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_there_has_to_be() {
+    fn a_role_is_required() {
         assert!(read(&[("ROLE", "proxy")]).is_err());
         assert!(read(&[]).is_err());
         assert!(read(&[("ROLE", "server"), ("PORT", "70000")]).is_err());

@@ -1,4 +1,4 @@
-//! Files by the names that requests give them.
+//! Files by the names in requests.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -13,17 +13,17 @@ pub(crate) fn inside(folder: &Path, name: &str) -> Option<PathBuf> {
     (plain && name.components().next().is_some()).then(|| folder.join(name))
 }
 
-/// The content of a file that a peer asks for; `None` if it cannot be had.
+/// The content of a file that a peer requests; `None` if it cannot be read.
 pub(crate) fn load(folder: &Path, name: &str) -> Option<Bytes> {
     let path = inside(folder, name)?;
-    // Not at the default level: a peer may ask again and again.
+    // Logged below the default level, because a peer may repeat the request any number of times.
     let content = std::fs::read(&path).inspect_err(|error| tracing::debug!(?path, %error, "not read"));
     content.ok().map(Bytes::from)
 }
 
 /// Writes a received file, and the folders above it.
 pub(crate) fn save(folder: &Path, name: &str, content: &[u8]) -> Result<(), Failure> {
-    let path = inside(folder, name).ok_or_else(|| format!("{name:?} is no name of a file"))?;
+    let path = inside(folder, name).ok_or_else(|| format!("{name:?} is not a file name"))?;
     let written = path.parent().map_or(Ok(()), std::fs::create_dir_all);
     written
         .and_then(|()| std::fs::write(&path, content))

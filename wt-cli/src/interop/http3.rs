@@ -1,4 +1,4 @@
-//! The server of files over HTTP/3.
+//! The file server over HTTP/3.
 
 use http::StatusCode;
 use wt_api::{HttpRequest, HttpResponse, Server};
@@ -23,7 +23,7 @@ pub(crate) async fn server(environment: &Environment) -> Result<(), Failure> {
         .build()
         .map_err(|error| error.to_string())?;
     server.local_addresses().iter().copied().for_each(announce);
-    // Sessions are not offered here: a request for one is answered with 404.
+    // This case offers no sessions: requests for one get 404.
     while server.accept().await.is_some() {}
     Ok(())
 }

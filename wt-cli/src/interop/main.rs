@@ -1,7 +1,8 @@
 //! The program `weft-interop`: an endpoint of the QUIC and WebTransport interop runner.
 //!
-//! It is told everything by environment variables (`environment.rs`), transfers files as the named case asks (`case.rs`)
-//! and answers by its exit status: 0 done, 1 failed, 127 the case is not supported. A server runs until it is ended.
+//! Environment variables configure it (`environment.rs`). It transfers files as the named case asks
+//! (`case.rs`), and its exit status is the result: 0 for success, 1 for failure, 127 for a case that is not
+//! supported. A server runs until it is ended.
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)] // These panic when nobody reads.
 

@@ -1,5 +1,5 @@
-//! TLS settings. A client takes every certificate, since the runner's are made for each run, and counts how often one was
-//! shown: a resumed handshake shows none.
+//! TLS settings. A client accepts every certificate, because the runner makes new ones for each run. It
+//! counts how often a server showed one, which does not happen in a resumed handshake.
 
 use std::sync::{
     Arc,
@@ -25,11 +25,11 @@ pub(crate) const ALPN_HQ: &[u8] = b"hq-interop";
 /// ALPN of HTTP/3.
 pub(crate) const ALPN_H3: &[u8] = b"h3";
 
-/// Which cipher suites there are.
+/// The cipher suites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suites {
     All,
-    /// ChaCha20-Poly1305 alone.
+    /// Only ChaCha20-Poly1305.
     ChaCha20,
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn server(
     Ok(Arc::new(config))
 }
 
-/// A client's settings, which resume sessions if asked to, and what they saw.
+/// A client's settings, which resume sessions if asked to, and what they have seen.
 pub(crate) fn client(
     alpn: &[u8],
     suites: Suites,
@@ -92,7 +92,7 @@ pub(crate) fn client(
     Ok((Arc::new(config), seen))
 }
 
-/// Takes every certificate, keeps tickets, and counts both.
+/// Accepts every certificate and keeps tickets, and counts both.
 #[derive(Debug)]
 pub(crate) struct Seen {
     provider: Arc<CryptoProvider>,
@@ -102,12 +102,12 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Handshakes in which the server showed a certificate.
+    /// How many handshakes had a certificate from the server.
     pub(crate) fn certificates(&self) -> usize {
         self.certificates.load(Ordering::Relaxed)
     }
 
-    /// Tickets that servers sent.
+    /// How many tickets servers have sent.
     pub(crate) fn tickets(&self) -> usize {
         self.tickets.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! A client, at the level that is asked for.
+//! A client at the chosen level.
 
 use super::{growth::AskServer, quic, report::Outcome, wt};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     exit::Ended,
 };
 
-/// `ask`: what the server uses, if anybody can say.
+/// `ask` returns the resource usage of the server, if it is known.
 pub(super) async fn client(options: &Perf, ask: AskServer<'_>) -> Result<Outcome, Ended> {
     match options.level {
         PerfLevel::Quic => quic::client(options, ask).await,

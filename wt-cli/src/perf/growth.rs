@@ -1,21 +1,21 @@
-//! What connections that rest cost: how much resident memory of both processes grows with them.
+//! The memory cost of idle connections: by how much they increase the resident memory of both processes.
 
 use std::time::Duration;
 
 use super::usage::Usage;
 use crate::exit::Ended;
 
-/// Asks the server's process what it uses; `None` where nobody can.
+/// Asks the server's process for its resource usage; `None` if that is impossible.
 pub(super) type AskServer<'a> = &'a mut dyn FnMut() -> Result<Option<Usage>, Ended>;
 
-/// Connections before the first look: what is made once is made with them.
+/// How many connections are made before the first measurement. One-time allocations happen with them.
 pub(super) const WARM: usize = 50;
-/// How long these rest before it.
+/// How long these are idle before the first measurement.
 pub(super) const SETTLE: Duration = Duration::from_millis(500);
-/// How long all rest before the second look.
+/// How long all connections are idle before the second measurement.
 pub(super) const REST: Duration = Duration::from_millis(1500);
 
-/// What both processes have in memory, in KiB.
+/// The resident memory of both processes, in KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Resident {
     pub(super) server: Option<u64>,
@@ -23,13 +23,13 @@ pub(super) struct Resident {
 }
 
 impl Resident {
-    /// Looks.
+    /// Measures both.
     pub(super) fn now(ask: AskServer<'_>) -> Result<Self, Ended> {
         let server = ask()?.map(|usage| usage.resident);
         Ok(Self { server, client: Usage::now()?.resident })
     }
 
-    /// What each of so many connections added since `before`, in bytes: at the server, and at the client.
+    /// The bytes that each of `connections` has added since `before`, at the server and at the client.
     pub(super) fn growth_each(self, before: Self, connections: usize) -> Growth {
         let each = |before: u64, after: u64| (after as f64 - before as f64) * 1024.0 / connections as f64;
         Growth {
@@ -39,7 +39,7 @@ impl Resident {
     }
 }
 
-/// Bytes that a connection costs.
+/// The bytes that a connection costs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Growth {
     pub(super) server: Option<f64>,

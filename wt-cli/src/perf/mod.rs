@@ -1,8 +1,10 @@
-//! `weft perf`: measures this stack the way the harnesses of other stacks measure theirs, one JSON line per run.
+//! `weft perf`: measures this stack in the same way as the harnesses of other stacks, with one JSON line per
+//! run.
 //!
-//! Lowest first: [`wire`] is the protocol of the measurement, [`terms`] what the levels have in common, [`usage`] what the system
-//! says of a process, [`growth`] what resting connections add to that, [`tls`] the certificate that both ends share, [`report`] the result; [`quic`] and [`wt`] are the two levels,
-//! each a server and a client, [`ends`] picks one; [`pair`] runs both ends as processes of their own.
+//! Lowest first: [`wire`] is the protocol of the measurement, and [`terms`] what the levels have in common.
+//! [`usage`] is a process's use of resources, and [`growth`] what idle connections add to it. [`tls`] is the
+//! certificate that both ends share, and [`report`] the result. [`quic`] and [`wt`] are the two levels, each
+//! with a server and a client, and [`ends`] picks one. [`pair`] runs both ends as separate processes.
 
 mod ends;
 mod growth;
@@ -39,7 +41,7 @@ pub(crate) async fn run(options: &Perf) -> Result<Exit, Ended> {
     }
 }
 
-/// Options that do not go together.
+/// Checks that the options fit together.
 fn check(options: &Perf) -> Result<(), Ended> {
     let refuse = |told: &str| Err(Ended::new(Exit::Usage, told));
     if options.role == PerfRole::Client && options.addr.port() == 0 {
@@ -77,7 +79,7 @@ mod tests {
 
     /// Kinds and controllers.
     #[test]
-    fn what_is_measured_is_sent_by_the_controller_that_is_asked_for() {
+    fn the_chosen_controller_sends_the_measured_data() {
         let named = [
             ("default", "cubic"),
             ("throughput", "bbr3"),

@@ -1,4 +1,4 @@
-//! Both ends as processes of their own, each on a processor of its own.
+//! Runs both ends as separate processes, each on its own processor.
 
 use std::{
     env,
@@ -16,7 +16,7 @@ use crate::{
     reach::from_here,
 };
 
-/// Starts the server as a child, is the client, and prints what both used.
+/// Starts the server as a child, runs the client, and prints what both used.
 pub(super) async fn run(options: &Perf) -> Result<Exit, Ended> {
     let mut server = Server::start(options)?;
     platform::pin(options.cores.1);
@@ -28,7 +28,7 @@ pub(super) async fn run(options: &Perf) -> Result<Exit, Ended> {
     Ok(Exit::Success)
 }
 
-/// The server's process; it ends with this value.
+/// The server's process. Dropping this ends it.
 struct Server {
     child: Child,
     questions: ChildStdin,
@@ -39,7 +39,7 @@ struct Server {
 impl Server {
     fn start(options: &Perf) -> Result<Self, Ended> {
         let program = env::current_exe().map_err(|error| failed("own program", error))?;
-        // The options as they were given, in another role.
+        // The same options, with another role.
         let given = env::args_os().skip_while(|word| word != "pair").skip(1);
         let mut child = Command::new(program)
             .args(["perf", "server"])
@@ -55,7 +55,7 @@ impl Server {
         let mut server = Self { child, questions, answers: BufReader::new(answers), address: options.addr };
         let line = server.line()?;
         if line.is_empty() {
-            // It has said why, on the standard error that both have.
+            // It has printed why, on the shared standard error.
             let status = server.child.wait().ok().and_then(|status| status.code());
             let exit = if status == Some(Exit::Usage.status().into()) { Exit::Usage } else { Exit::Failure };
             return Err(Ended::new(exit, "the server did not begin, for the reason above"));
@@ -81,13 +81,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may be gone already.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// At the server: tells its usage for each line of standard input, and ends the process with its end.
+/// At the server: prints its usage for each line of standard input, and ends the process at the end of the
+/// input.
 pub(super) fn answer_questions() {
     thread::spawn(|| {
         for _question in std::io::stdin().lock().lines().map_while(Result::ok) {

@@ -1,4 +1,4 @@
-//! What a run gave, as one line of JSON.
+//! The result of a run, as one line of JSON.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use crate::args::{Perf, PerfLevel};
 /// What a client measured.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    /// Bytes of the application, one way.
+    /// Application bytes in one direction.
     pub(super) bytes: u64,
     /// Requests answered.
     pub(super) operations: u64,
     pub(super) elapsed: Duration,
-    /// Of each request, or each handshake.
+    /// The latency of each request, or of each handshake.
     pub(super) latencies: Vec<Duration>,
-    /// Datagrams that were sent.
+    /// How many datagrams were sent.
     pub(super) sent: Option<u64>,
-    /// What each connection that rests costs.
+    /// The cost of each idle connection.
     pub(super) growth: Option<Growth>,
 }
 
-/// The line. `server`: what the server process used, if it was asked.
+/// The result line. `server` is the usage of the server's process, if it was asked.
 pub(super) fn line(options: &Perf, outcome: &Outcome, client: Usage, server: Option<Usage>) -> Value {
     let elapsed = outcome.elapsed.as_secs_f64();
     let processor = client.processor() + server.map_or(0.0, |server| server.processor());

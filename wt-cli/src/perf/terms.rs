@@ -1,4 +1,4 @@
-//! What the levels have in common: limits, and how a step fails.
+//! What the levels have in common: limits, and errors of a step.
 
 use std::time::{Duration, Instant};
 
@@ -34,16 +34,16 @@ pub(super) fn transport(options: &Perf) -> TransportConfig {
         .congestion(options.congestion.controllers())
 }
 
-/// How long datagrams that are under way have to arrive.
+/// How long datagrams in flight have to arrive.
 pub(super) const GRACE: Duration = Duration::from_millis(200);
 
-/// Datagrams of the size that is asked for cannot be sent; `max` bytes can.
+/// The error that datagrams of the requested size cannot be sent; `max` bytes can.
 pub(super) fn too_large(options: &Perf, max: usize) -> Ended {
     let (size, mtu) = (options.size, options.mtu);
     Ended::new(Exit::Usage, format!("--size {size}: at most {max} bytes fit in a datagram with --mtu {mtu}"))
 }
 
-/// A step of a measurement that failed.
+/// The error of a failed step.
 pub(super) fn failed(what: &str, error: impl std::fmt::Display) -> Ended {
     Ended::new(Exit::Failure, format!("{what}: {error}"))
 }

@@ -1,5 +1,5 @@
-//! The certificate of a measurement, in files that both ends and the harnesses of other stacks read, and TLS settings that
-//! are the same for all: AES-128-GCM, X25519, P-256.
+//! The certificate of a measurement, in files that both ends and the harnesses of other stacks read. The TLS
+//! settings are the same for all: AES-128-GCM, X25519, P-256.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -14,12 +14,12 @@ use rustls::{
 use super::terms::failed;
 use crate::exit::Ended;
 
-/// ALPN of the level without HTTP/3.
+/// The ALPN of the level without HTTP/3.
 pub(super) const ALPN_BENCH: &[u8] = b"bench";
-/// ALPN of HTTP/3.
+/// The ALPN of HTTP/3.
 pub(super) const ALPN_H3: &[u8] = b"h3";
 
-/// Writes a certificate and its key into `directory`, unless they are there.
+/// Writes a certificate and its key into `directory`, unless they exist.
 pub(super) fn make_certificate(directory: &Path) -> Result<(), Ended> {
     if directory.join("key.der").exists() {
         return Ok(());
@@ -30,7 +30,7 @@ pub(super) fn make_certificate(directory: &Path) -> Result<(), Ended> {
     let certificate = rcgen::CertificateParams::new(names).and_then(|params| params.self_signed(&key));
     let certificate = certificate.map_err(|error| failed("certificate", error))?;
     fs::create_dir_all(directory).map_err(|error| failed(&directory.display().to_string(), error))?;
-    // The key last: whoever finds it finds the certificate as well.
+    // The key comes last, so that a process that finds it finds the certificate too.
     write(directory, "cert.pem", certificate.pem().as_bytes())?;
     write(directory, "key.pem", key.serialize_pem().as_bytes())?;
     write(directory, "cert.der", certificate.der())?;

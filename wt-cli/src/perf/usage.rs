@@ -1,21 +1,21 @@
-//! Processor time and memory of this process, as proc(5) tells: elsewhere than on Linux there is an error.
+//! Processor time and memory of this process from proc(5). On systems other than Linux this is an error.
 
 use std::{fs, ops::Sub};
 
 use super::terms::failed;
 use crate::exit::Ended;
 
-/// What a process has used so far. Times in seconds.
+/// What a process has used so far; times are in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Usage {
     pub(super) user: f64,
     pub(super) system: f64,
-    /// Resident memory now, in KiB; a difference keeps the later value.
+    /// Resident memory now, in KiB. A difference keeps the later value.
     pub(super) resident: u64,
 }
 
 impl Usage {
-    /// So far, of all threads.
+    /// The usage so far, of all threads.
     pub(super) fn now() -> Result<Self, Ended> {
         let stat = fs::read_to_string("/proc/self/stat").map_err(|error| failed("/proc/self/stat", error))?;
         let memory =
@@ -36,7 +36,7 @@ impl Usage {
         self.user + self.system
     }
 
-    /// For another process of ours to read.
+    /// A line that another process of ours can read.
     pub(super) fn to_line(self) -> String {
         format!("{} {} {}", self.user, self.system, self.resident)
     }

@@ -1,18 +1,18 @@
 //! The protocol of the measurement: a request of 17 bytes on a bidirectional stream, `operation, a, b`.
 
-/// Bytes of a request.
+/// The size of a request in bytes.
 pub(super) const HEADER: usize = 17;
 
-/// What a client asks for.
+/// A request of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Request {
-    /// The server sends so many bytes.
+    /// The server sends this many bytes.
     Down(u64),
-    /// The request has `a` bytes in all, the answer `b`.
+    /// The request and the response have these sizes in bytes.
     Echo { request: u64, answer: u64 },
-    /// The client sends until it ends the stream, the server answers with how many bytes came (8 bytes).
+    /// The client sends until it ends the stream. The server responds with the number of bytes (8 bytes).
     Up,
-    /// The server answers with how many datagrams it has received on this session (8 bytes).
+    /// The server responds with the number of datagrams that it has received on this session (8 bytes).
     Count,
 }
 
@@ -31,7 +31,7 @@ impl Request {
         bytes
     }
 
-    /// `None` for an operation that is not known.
+    /// Returns `None` for an unknown operation.
     pub(super) fn decode(bytes: &[u8; HEADER]) -> Option<Self> {
         let number = |at: usize| bytes[at..].first_chunk().map_or(0, |chunk| u64::from_be_bytes(*chunk));
         match bytes[0] {

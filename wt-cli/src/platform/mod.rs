@@ -1,6 +1,6 @@
-//! What only some systems have, in one place: signals, groups of processes, who may read a file, what a path carries, on which
-//! processor a thread runs. Everything
-//! else builds and means the same everywhere; here each function says what it does where its system has no such thing.
+//! Features that only some systems have, in one place: signals, process groups, file permissions, path MTU,
+//! processor affinity. Everything else builds and behaves the same everywhere. Each function here says what
+//! it does on systems without the feature.
 
 mod processes;
 mod signals;
@@ -8,8 +8,8 @@ mod signals;
 pub(crate) use processes::{code_of, in_group_of_its_own, kill};
 pub(crate) use signals::{Hangup, Signals};
 
-/// Files created with these options are readable and writable for their owner alone. Elsewhere than on Unix the
-/// permissions of the directory count.
+/// Makes files that are created with these options readable and writable only for their owner. On systems
+/// other than Unix, the permissions of the directory apply.
 pub(crate) fn owner_alone(options: &mut std::fs::OpenOptions) {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
@@ -17,8 +17,8 @@ pub(crate) fn owner_alone(options: &mut std::fs::OpenOptions) {
     let _ = options;
 }
 
-/// Datagrams that a socket sends to this address are never cut up on the way, as QUIC asks for (RFC 9000 §14). Elsewhere than on
-/// Linux the system decides.
+/// Forbids fragmenting datagrams that a socket sends to this address, as QUIC requires (RFC 9000 §14). On
+/// systems other than Linux, the system decides.
 pub(crate) fn forbid_fragments(
     socket: &tokio::net::UdpSocket,
     remote: std::net::SocketAddr,
@@ -42,8 +42,8 @@ pub(crate) fn forbid_fragments(
     }
 }
 
-/// The largest UDP payload that the path of a connected socket carries, in bytes, as far as the system knows: from its own link, and
-/// from routers that said so. Only Linux tells.
+/// The largest UDP payload that the path of a connected socket carries, in bytes, as far as the system knows
+/// from its own link and from routers. Only Linux tells.
 pub(crate) fn path_payload(socket: &tokio::net::UdpSocket, remote: std::net::SocketAddr) -> Option<u32> {
     #[cfg(target_os = "linux")]
     {
@@ -59,8 +59,8 @@ pub(crate) fn path_payload(socket: &tokio::net::UdpSocket, remote: std::net::Soc
     }
 }
 
-/// Keeps the calling thread, and those that it starts, on one processor. Where that is not possible a measurement is
-/// only noisier.
+/// Pins the calling thread, and the threads that it starts, to one processor. Where that is impossible, a
+/// measurement is just noisier.
 pub(crate) fn pin(processor: usize) {
     #[cfg(target_os = "linux")]
     {
@@ -71,5 +71,5 @@ pub(crate) fn pin(processor: usize) {
         }
     }
     #[cfg(not(target_os = "linux"))]
-    tracing::warn!(processor, "not pinned to a processor: only known how on Linux");
+    tracing::warn!(processor, "not pinned to a processor: this is only supported on Linux");
 }

@@ -1,9 +1,10 @@
-//! What tells a program to stop: SIGINT and SIGTERM, on Windows Ctrl-C, Ctrl-Break, a closed console and a shutdown. The
-//! first drains, a second one ends. SIGHUP: read files again, or, where there are none to read, that the terminal is gone.
+//! Signals that stop a program: SIGINT and SIGTERM; on Windows Ctrl-C, Ctrl-Break, a closed console and a
+//! shutdown. The first drains, and a second one ends. SIGHUP means to read files again or, without files,
+//! that the terminal is gone.
 
 use crate::exit::{Ended, Exit};
 
-/// Listens from the moment it is made: a signal that comes before anybody waits is not lost.
+/// Listens from its creation on, so no signal is lost before somebody waits.
 pub(crate) struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
@@ -27,7 +28,7 @@ fn deaf(error: &std::io::Error) -> Ended {
 
 #[cfg(unix)]
 impl Signals {
-    /// SIGHUP stays what it is: [`Hangup`] may hear it.
+    /// SIGHUP keeps its meaning; [`Hangup`] may listen for it.
     pub(crate) fn listen() -> Result<Self, Ended> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
@@ -37,8 +38,9 @@ impl Signals {
         })
     }
 
-    /// SIGHUP is a signal to stop as well. Where it is ignored, as under `nohup`, it stays so, for whoever listens to a signal
-    /// ends that; and so it does where nobody can say: by itself SIGHUP ends the process.
+    /// Treats SIGHUP as a signal to stop, too. If SIGHUP is ignored, as under `nohup`, it stays ignored,
+    /// because listening to a signal would end that. The same holds where this is unknown: without a listener
+    /// SIGHUP ends the process.
     pub(crate) fn with_hangup() -> Result<Self, Ended> {
         use tokio::signal::unix::{SignalKind, signal};
         let kind = SignalKind::hangup();
@@ -47,7 +49,8 @@ impl Signals {
         Ok(Self { hangup: hangup.map_err(|error| deaf(&error))?, ..Self::listen()? })
     }
 
-    /// Waits for the next signal to stop; what the command ends with if that cuts it short. Cancel safe.
+    /// Waits for the next signal to stop. Returns how the command ends if the signal interrupts it. Cancel
+    /// safe.
     pub(crate) async fn stop(&mut self) -> Exit {
         tokio::select! {
             _ = self.interrupt.recv() => Exit::Interrupted,
@@ -57,7 +60,7 @@ impl Signals {
     }
 }
 
-/// Waits for the next SIGHUP, if that is listened to.
+/// Waits for the next SIGHUP, if there is a listener.
 #[cfg(unix)]
 async fn hung_up(signal: Option<&mut tokio::signal::unix::Signal>) {
     match signal {
@@ -66,7 +69,7 @@ async fn hung_up(signal: Option<&mut tokio::signal::unix::Signal>) {
     }
 }
 
-/// Whether a process of Linux ignores a signal, by its `/proc/PID/status`; `None` if that does not say.
+/// Whether a Linux process ignores a signal, from its `/proc/PID/status`; `None` if that does not tell.
 #[cfg(unix)]
 fn ignores(status: &str, signal: i32) -> Option<bool> {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
@@ -86,12 +89,13 @@ impl Signals {
         })
     }
 
-    /// A console that is closed is among them.
+    /// The signals already include a closed console.
     pub(crate) fn with_hangup() -> Result<Self, Ended> {
         Self::listen()
     }
 
-    /// Waits for the next signal to stop; what the command ends with if that cuts it short. Cancel safe.
+    /// Waits for the next signal to stop. Returns how the command ends if the signal interrupts it. Cancel
+    /// safe.
     pub(crate) async fn stop(&mut self) -> Exit {
         tokio::select! {
             _ = self.interrupt.recv() => Exit::Interrupted,
@@ -102,7 +106,7 @@ impl Signals {
     }
 }
 
-/// Listens for SIGHUP from the moment it is made; without one, SIGHUP ends the process as it always does.
+/// Listens for SIGHUP from its creation on. Without a listener, SIGHUP ends the process as usual.
 pub(crate) struct Hangup {
     #[cfg(unix)]
     signal: tokio::signal::unix::Signal,
@@ -115,13 +119,13 @@ impl Hangup {
         Ok(Self { signal: signal(SignalKind::hangup()).map_err(|error| deaf(&error))? })
     }
 
-    /// Waits for the next one. Cancel safe.
+    /// Waits for the next SIGHUP. Cancel safe.
     pub(crate) async fn next(&mut self) {
         let _ = self.signal.recv().await;
     }
 }
 
-/// Where there is no such signal none ever comes.
+/// On systems without this signal, none ever arrives.
 #[cfg(not(unix))]
 impl Hangup {
     pub(crate) fn listen() -> Result<Self, Ended> {
@@ -138,7 +142,7 @@ mod tests {
     use super::ignores;
 
     #[test]
-    fn a_process_says_what_it_ignores() {
+    fn a_process_shows_which_signals_it_ignores() {
         let status =
             "Name:\tweft\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000000002\n";
         assert_eq!(

@@ -1,7 +1,8 @@
-//! A link between clients and a server on this machine: rate, delay and buffer as in netsim's models, in real time.
+//! A link between clients and a server on this machine, in real time: rate, delay and buffer as in netsim's
+//! models.
 //!
-//! Owns the link's clock and sockets. Must never know QUIC: it passes datagrams on. To the server each client has an address of
-//! its own, as behind a NAT. ECN marks do not pass.
+//! Owns the link's clock and sockets. It must never know QUIC: it only forwards datagrams. Each client has
+//! its own address towards the server, as behind a NAT. ECN marks are not forwarded.
 
 mod spec;
 
@@ -11,27 +12,27 @@ use netsim::Lane;
 pub(crate) use spec::LinkSpec;
 use tokio::{net::UdpSocket, sync::mpsc, task::AbortHandle, time::Instant};
 
-/// Clients at once; a further one takes the place of the one that was silent for longest.
+/// The most clients at once. A further one replaces the client that was silent for longest.
 const CLIENTS: usize = 64;
-/// Datagrams from the server that may wait for the relay; further ones are lost.
+/// How many datagrams from the server may wait for the relay. Further ones are lost.
 const WAITING: usize = 4_096;
-/// Larger than any datagram.
+/// The receive buffer, larger than any datagram.
 const BUFFER: usize = 65_536;
-/// No ECN.
+/// The ECN codepoint Not-ECT.
 const NOT_ECT: u8 = 0;
 
 /// A datagram from the server, and the client that it is for.
 type Answer = (SocketAddr, Vec<u8>);
 
-/// Where a datagram goes that leaves the link.
+/// Where a datagram that leaves the link goes.
 #[derive(Clone, Debug)]
 struct To {
-    /// It leaves by this socket.
+    /// The socket that sends it.
     socket: Arc<UdpSocket>,
     address: SocketAddr,
 }
 
-/// A client, and the socket that speaks for it to the server.
+/// A client, and the socket that represents it towards the server.
 struct Client {
     address: SocketAddr,
     back: Arc<UdpSocket>,
@@ -45,7 +46,7 @@ impl Drop for Client {
     }
 }
 
-/// A relay that has a socket.
+/// A relay with a bound socket.
 pub(crate) struct Relay {
     front: Arc<UdpSocket>,
     server: SocketAddr,
@@ -70,7 +71,7 @@ impl Relay {
         })
     }
 
-    /// Where clients find the server.
+    /// The address under which clients reach the server.
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.front.local_addr()
     }
@@ -79,7 +80,7 @@ impl Relay {
         u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Passes datagrams on, until it is dropped or its socket fails for good.
+    /// Forwards datagrams, until it is dropped or its socket fails permanently.
     pub(crate) async fn run(mut self) -> io::Error {
         let mut buffer = vec![0; BUFFER];
         loop {
@@ -136,28 +137,28 @@ impl Relay {
     }
 }
 
-/// Takes what the server sends to a client.
+/// Receives what the server sends to a client.
 async fn read(back: Arc<UdpSocket>, address: SocketAddr, answers: mpsc::Sender<Answer>) {
     let mut buffer = vec![0; BUFFER];
     loop {
         match back.recv_from(&mut buffer).await {
-            // A full queue is one more place where datagrams are lost.
+            // Datagrams are lost if the queue is full.
             Ok((length, _)) => drop(answers.try_send((address, buffer[..length].to_vec()))),
             Err(error) if may_pass(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "the link hears the server no more");
+                tracing::warn!(%error, "the link cannot receive from the server any more");
                 return;
             }
         }
     }
 }
 
-/// What does not leave at once is lost, as on any link.
+/// A datagram that cannot be sent at once is lost, as on any link.
 fn deliver(to: &To, _ecn: u8, payload: &[u8]) {
     let _ = to.socket.try_send_to(payload, to.address);
 }
 
-/// A message of the network about an earlier datagram.
+/// Whether the error is a report of the network about an earlier datagram.
 fn may_pass(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use netsim::{LinkConfig, MICROSECOND, MILLISECOND, SECOND};
 
-/// What is asked for, as people write it.
+/// The expected format, for messages.
 const WANTS: &str = "rate, round-trip time and buffer, such as 20mbit,40ms,1bdp; the rate from 100kbit to 1gbit, the time \
                      from 1ms to 2s, the buffer in bdp (what the link carries in a round trip), kB or ms";
 const RATES: [(&str, f64); 3] = [("kbit", 1e3), ("mbit", 1e6), ("gbit", 1e9)];
@@ -14,7 +14,7 @@ const TIMES: [(&str, f64); 3] =
 const LEAST_BUFFER: u64 = 1_500;
 const MOST_BUFFER: u64 = 64 << 20;
 
-/// A link that is the same in both directions.
+/// A link with the same properties in both directions.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LinkSpec {
     text: String,
@@ -27,12 +27,12 @@ pub(crate) struct LinkSpec {
 }
 
 impl LinkSpec {
-    /// One direction of it.
+    /// The configuration of one direction.
     pub(super) fn config(&self) -> LinkConfig {
         LinkConfig::new().rate(self.rate).delay(self.round_trip / 2).queue(self.buffer)
     }
 
-    /// As it was written.
+    /// The link as it was written.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
@@ -86,12 +86,12 @@ mod tests {
         assert_eq!(read("20mbit,40ms,1bdp"), (20_000_000, 40, 100_000));
         assert_eq!(read("2.5 Mbit/s, 1s, 64 kB"), (2_500_000, 1_000, 64_000));
         assert_eq!(read("1gbit,1ms,50ms"), (1_000_000_000, 1, 6_250_000));
-        // One datagram finds room in any buffer.
+        // One datagram fits into any buffer.
         assert_eq!(read("100kbit,10ms,0.1bdp").2, 1_500);
     }
 
     #[test]
-    fn what_is_no_link_is_refused_with_an_example() {
+    fn an_invalid_link_is_refused_with_an_example() {
         for text in
             ["", "20mbit", "20mbit,40ms", "40ms,20mbit,1bdp", "20,40,1", "0mbit,40ms,1bdp", "9gbit,1ms,1bdp"]
         {

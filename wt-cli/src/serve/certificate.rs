@@ -1,4 +1,4 @@
-//! The certificate while the server runs: whether browsers take it by hash, files that change, renewals.
+//! The certificate while the server runs: whether browsers accept it by hash, changed files, renewals.
 
 use wt_api::{Identity, Server};
 
@@ -10,21 +10,21 @@ use crate::{
     reload::{CertificateFiles, INTERVAL},
 };
 
-/// The rules that a browser has for certificates by hash, and this one breaks.
+/// The rules of browsers for certificates by hash that this one breaks.
 pub(super) fn broken_rules(identity: &Identity) -> Vec<String> {
     let Some(details) = identity.details() else { return vec!["it cannot be read".to_owned()] };
     let broken = rules::by_hash(&details, now()).into_iter().filter(|rule| !rule.ok);
     broken.map(|rule| format!("{}: {}", rule.rule, rule.found)).collect()
 }
 
-/// Tells the hashes whenever self-signed certificates were renewed, without end.
+/// Prints the hashes whenever self-signed certificates were renewed, without end.
 pub(super) async fn tell_renewals(server: &Server, json: bool) {
     let mut told = server.certificate_hashes();
     let mut ticks = tokio::time::interval(INTERVAL);
     loop {
         ticks.tick().await;
         let hashes = server.certificate_hashes();
-        // Read from files there is one, and reading it again is told elsewhere.
+        // A certificate from files has one hash, and reading it again is reported elsewhere.
         if hashes.len() < 2 || hashes == told {
             continue;
         }
@@ -33,7 +33,7 @@ pub(super) async fn tell_renewals(server: &Server, json: bool) {
     }
 }
 
-/// Follows the certificate files, if there are any, without end. Files that cannot be used leave the identity as it is.
+/// Follows the certificate files, if there are any, without end. Unusable files leave the identity unchanged.
 pub(super) async fn reload(server: &Server, files: Option<(CertificateFiles, Hangup)>, json: bool) {
     let Some((mut files, mut hangup)) = files else { return std::future::pending().await };
     let mut ticks = tokio::time::interval(INTERVAL);

@@ -1,4 +1,4 @@
-//! The server's figures for a collector, in Prometheus' text format.
+//! The server's metrics for a collector, in Prometheus' text format.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::{
     http1::{self, Answer},
 };
 
-/// Where figures are asked for.
+/// The path of the metrics.
 const PATH: &str = "/metrics";
 /// The format and its version.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -23,7 +23,7 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Ended> {
     })
 }
 
-/// Answers without end, if figures are wanted.
+/// Serves metrics without end, if they are wanted.
 pub(super) async fn serve(listener: Option<TcpListener>, server: &Arc<Server>) {
     let Some(listener) = listener else { return std::future::pending().await };
     let server = Arc::clone(server);

@@ -1,7 +1,7 @@
 //! `weft serve`.
 //!
-//! Lowest first: [`told`] says what happens, [`certificate`] follows the certificate, [`metrics`] shows figures, [`refusals`] tells
-//! what limits refuse; here is the server's life.
+//! Lowest first: [`told`] prints what happens, [`certificate`] follows the certificate, [`metrics`] serves
+//! metrics, [`refusals`] reports what limits refuse. This file has the server's life cycle.
 
 mod certificate;
 mod metrics;
@@ -48,11 +48,12 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
         None => None,
     };
     let metrics_at = metrics.as_ref().and_then(|listener| listener.local_addr().ok());
-    // Without files to read again, SIGHUP says that the terminal is gone.
+    // Without files to read again, SIGHUP means that the terminal is gone.
     let mut signals = if reloading.is_some() { Signals::listen()? } else { Signals::with_hangup()? };
     let path = if args.exec.is_some() { "/" } else { echo::PATH };
     told::started(&server, path, metrics_at, &broken, json);
-    // Nobody could know its address and hash; whoever has read enough is another matter.
+    // Without that output, nobody could know the server's address and hash. A reader that left after reading
+    // is a different case.
     if output::unwritten().is_some() {
         return Ok(Exit::Success);
     }
@@ -72,7 +73,7 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
     ended
 }
 
-/// Ends as gently as signals permit: the first one drains, this is after it. Sessions have `limit` to end.
+/// Ends the server gracefully. The first signal has started this; sessions have `limit` to end.
 pub(crate) async fn drain(
     server: &Server,
     open: &Open,
@@ -93,11 +94,11 @@ pub(crate) async fn drain(
     second
 }
 
-/// What a server shows its clients.
+/// The certificate that a server shows its clients.
 pub(crate) enum Certificate {
-    /// One from files.
+    /// A certificate from files.
     Given(Identity),
-    /// Self-signed ones that follow each other.
+    /// Self-signed certificates, each of which replaces the one before.
     Renewing(SelfSigned),
 }
 
@@ -106,7 +107,7 @@ pub(crate) fn self_signed() -> Result<SelfSigned, Ended> {
     SelfSigned::new(["localhost", "127.0.0.1", "::1"]).map_err(|error| Ended::new(Exit::Failure, error))
 }
 
-/// What the command line says of the server, but for its certificate, addresses and origins.
+/// A server as the command line describes it, without its certificate, addresses and origins.
 fn builder(args: &Serve, keys: Option<ServerKeys>) -> Result<ServerBuilder, Ended> {
     let (kind, transport) = args.congestion.apply();
     let limited = args.limits.apply(Server::builder().key_log_file(true).congestion_control(kind), transport);

@@ -1,4 +1,5 @@
-//! What the server's limits refuse, told by the option that is the limit: a line for each of them in a minute at most.
+//! Reports what the server's limits refuse, by the option that sets the limit: at most one line per limit and
+//! minute.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,10 +8,10 @@ use wt_api::{Server, ServerStats};
 
 /// How often the server is asked.
 const EACH: Duration = Duration::from_secs(1);
-/// How long a limit is not told of again.
+/// The least time between two reports about a limit.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// A limit, and how many clients or sessions it has refused.
+/// A limit: the refused thing, the option, and how many were refused.
 type Limit = (&'static str, &'static str, fn(&ServerStats) -> u64);
 
 const LIMITS: [Limit; 6] = [
@@ -22,7 +23,7 @@ const LIMITS: [Limit; 6] = [
     ("--max-sessions", "sessions", |stats| stats.requests.refused_busy),
 ];
 
-/// What was told of a limit.
+/// What was reported about a limit.
 #[derive(Clone, Copy, Default)]
 struct Told {
     refused: u64,
@@ -30,7 +31,7 @@ struct Told {
 }
 
 impl Told {
-    /// How many more it has refused, if that is to be told now.
+    /// How many more it has refused, if that is to be reported now.
     fn more(&mut self, refused: u64, now: Instant) -> Option<u64> {
         let is_due = self.at.is_none_or(|at| now.duration_since(at) >= SILENCE);
         if refused == self.refused || !is_due {
@@ -41,7 +42,7 @@ impl Told {
     }
 }
 
-/// Tells without end.
+/// Reports without end.
 pub(super) async fn tell(server: &Arc<Server>) {
     let mut told = [Told::default(); LIMITS.len()];
     let mut each = tokio::time::interval(EACH);
@@ -62,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_is_told_of_once_in_a_minute_with_all_that_it_refused() {
+    fn a_limit_is_reported_once_a_minute_with_everything_it_refused() {
         let (mut told, start) = (Told::default(), Instant::now());
         assert_eq!(told.more(0, start), None);
         assert_eq!(told.more(3, start), Some(3));

@@ -1,4 +1,4 @@
-//! What `weft serve` says while it runs: for people, or as an object a line.
+//! What `weft serve` prints while it runs: text for people, or one JSON object per line.
 
 use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 
@@ -10,8 +10,8 @@ use crate::{
     reach::from_here,
 };
 
-/// Where it listens, and has sessions at `path`, where its figures are, and which certificate it shows; `broken` says why browsers do not take that by
-/// hash.
+/// Prints where the server listens, at which `path` it takes sessions, where its metrics are, and its
+/// certificate. `broken` says why browsers do not accept that by hash.
 pub(super) fn started(
     server: &Server,
     path: &str,
@@ -36,12 +36,12 @@ pub(super) fn started(
     let listening = addresses
         .iter()
         .map(|address| format!("listening on {address} (UDP): https://{}{}\n", from_here(*address), path));
-    let metrics = metrics.map(|address| format!("figures at http://{address}/metrics (TCP)\n"));
+    let metrics = metrics.map(|address| format!("metrics at http://{address}/metrics (TCP)\n"));
     say(&(listening.collect::<String>() + &metrics.unwrap_or_default() + &certificate(&hashes, broken)));
     warn_of(broken);
 }
 
-/// Self-signed certificates follow each other.
+/// Prints the hashes of renewed self-signed certificates.
 pub(super) fn renewed(hashes: &[CertificateHash], json: bool) {
     if json {
         say_json(&json!({ "renewed": true, "certificateHashes": texts(hashes) }));
@@ -50,7 +50,8 @@ pub(super) fn renewed(hashes: &[CertificateHash], json: bool) {
     }
 }
 
-/// Files were read again: the new hash and the rules that the certificate breaks, or why it cannot be used.
+/// Files were read again: prints the new hash and the rules that the certificate breaks, or why it cannot be
+/// used.
 pub(super) fn reloaded(used: &Result<(CertificateHash, Vec<String>), String>, json: bool) {
     match used {
         Ok((hash, broken)) if json => say_json(&json!({
@@ -72,7 +73,7 @@ pub(super) fn reloaded(used: &Result<(CertificateHash, Vec<String>), String>, js
     }
 }
 
-/// The first signal came, and so many sessions are open.
+/// The first signal arrived while `open` sessions were open.
 pub(super) fn draining(open: usize, limit: Duration, json: bool) {
     if json {
         say_json(&json!({ "draining": true, "sessions": open, "seconds": limit.as_secs() }));
@@ -89,7 +90,7 @@ pub(super) fn draining(open: usize, limit: Duration, json: bool) {
     ));
 }
 
-/// The second signal came.
+/// The second signal arrived.
 pub(super) fn closing(open: usize, json: bool) {
     if json {
         say_json(&json!({ "closing": true, "sessions": open }));
@@ -112,12 +113,12 @@ fn texts(hashes: &[CertificateHash]) -> Vec<String> {
     hashes.iter().map(ToString::to_string).collect()
 }
 
-/// What a hash is good for.
+/// The heading of a hash, which says what it is good for.
 const fn heading(broken: &[String]) -> &'static str {
     if broken.is_empty() { "hash for --cert-hash" } else { "hash, by which no client accepts it" }
 }
 
-/// The hash of the certificate, and that of the next one if it is made already: clients should know both.
+/// The hash of the certificate, and of the next one if it exists already. Clients should know both.
 fn certificate(hashes: &[CertificateHash], broken: &[String]) -> String {
     let mut text = format!("certificate {}:\n", heading(broken));
     for (hash, what) in hashes.iter().zip(["", "  (the next certificate)"]) {

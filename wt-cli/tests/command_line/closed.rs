@@ -1,10 +1,10 @@
-//! Nobody reads what is said: that is no error, of a peer or of anybody, and nothing panics.
+//! Output that nobody reads: this is no error, and nothing panics.
 
 use std::process::Stdio;
 
 use crate::{Server, code, directory, output, text, weft};
 
-/// A pipe that nobody reads.
+/// A pipe whose reader is closed.
 fn unread() -> Stdio {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
@@ -49,7 +49,7 @@ fn a_session_whose_output_nobody_reads_is_closed_without_a_word() {
     let url = server.url("/echo");
     for mode in [&[][..], &["--uni"], &["--datagrams"]] {
         let mut command = weft(&[&["connect", &url, "--cert-hash", &server.hash], mode].concat());
-        // The input stays open: it ends because nobody reads.
+        // The input stays open: the client ends because nobody reads.
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(unread())
@@ -72,7 +72,7 @@ fn a_server_whose_output_nobody_reads_serves_on() {
     let address = address.to_string();
     let mut command = weft(&["serve", "--listen", &address]);
     let mut child = command.stdout(unread()).stderr(unread()).spawn().expect("weft starts");
-    // It is there when it answers.
+    // The server is running once it responds.
     let asked = || output(&["doctor", &format!("https://{address}/echo")], b"");
     let answered = (0..20).map(|_| asked()).find(|out| code(out) == Some(4));
     assert!(answered.is_some(), "its certificate is known to nobody, but shown");
@@ -94,10 +94,10 @@ fn a_closed_standard_error_changes_no_status() {
     }
 }
 
-/// A disk that is full is another matter.
+/// A full disk is an error.
 #[cfg(target_os = "linux")]
 #[test]
-fn output_that_cannot_be_written_is_told() {
+fn output_that_cannot_be_written_is_reported() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
     let server = Server::start(&[]);
     let url = server.url("/echo");
@@ -105,7 +105,7 @@ fn output_that_cannot_be_written_is_told() {
     let out = command.stdout(full).stderr(Stdio::piped()).output().expect("weft ends");
     assert_eq!(code(&out), Some(1));
     assert!(text(&out.stderr).contains("standard output cannot be written to"), "{}", text(&out.stderr));
-    // A server whose address and hash nobody can know does not begin.
+    // A server does not start if nobody can learn its address and hash.
     let serve = ["serve", "--listen", "127.0.0.1:0"];
     for arguments in
         [&["--help"][..], &["connect", "--help"], &["--version"], &["completions", "bash"], &serve]

@@ -1,4 +1,4 @@
-//! What is asked for by `--congestion` is in force, and `--stats` tells how it does.
+//! The controller that `--congestion` names is in use, and `--stats` reports its state.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{Server, code, output, text, weft};
 
-/// What may be asked for, and the controller that it is.
+/// The values of the option, and the controller that each selects.
 const CHOICES: [(&str, &str); 9] = [
     ("default", "cubic"),
     ("throughput", "bbr3"),
@@ -27,7 +27,7 @@ fn object(line: &str) -> Value {
 }
 
 #[test]
-fn both_ends_tell_the_controller_that_was_asked_for_while_they_run() {
+fn both_ends_report_the_chosen_controller_while_they_run() {
     for (asked, controller) in CHOICES {
         let mut server = Server::start(&["--congestion", asked, "--stats=0.02"]);
         let url = server.url("/echo");
@@ -35,7 +35,7 @@ fn both_ends_tell_the_controller_that_was_asked_for_while_they_run() {
             ["--json", "connect", &url, "--cert-hash", &server.hash, "--congestion", asked, "--stats=0.02"];
         let mut client =
             weft(&arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("weft starts");
-        // The input stays open until both have told.
+        // The input stays open until both have reported.
         let input = client.stdin.take().expect("piped");
         let mut lines = BufReader::new(client.stdout.take().expect("piped")).lines();
         let mut told = || object(&lines.next().expect("it goes on").expect("text"));
@@ -57,14 +57,14 @@ fn both_ends_tell_the_controller_that_was_asked_for_while_they_run() {
 fn without_json_the_lines_are_for_people_on_standard_error() {
     let server = Server::start(&[]);
     let url = server.url("/echo");
-    // The lines of the exchange are those of standard output alone.
+    // Standard output only has the lines of the exchange.
     let out =
         output(&["connect", &url, "--cert-hash", &server.hash, "--stats", "--lines"], &b"x\n".repeat(300));
     assert_eq!((code(&out), out.stdout.len()), (Some(0), 600), "{}", text(&out.stderr));
 }
 
 #[test]
-fn what_is_no_controller_and_no_rhythm_is_refused_with_what_there_is() {
+fn unknown_controllers_and_wrong_intervals_are_refused_with_a_list() {
     for (option, remedy) in [
         ("--congestion=fastest", "newreno, cubic, bbr3, low-latency, copa, prague, c4, fixed-rate=20mbit"),
         ("--congestion=cubic+fastest", "; or a kind: default, throughput, low-latency"),

@@ -1,11 +1,11 @@
-//! `weft connect`, and what `weft doctor` says of the same server.
+//! `weft connect`, and what `weft doctor` reports about the same server.
 
 use std::net::UdpSocket;
 
 use crate::{Server, code, output, text};
 
 #[test]
-fn an_origin_a_limit_of_time_and_silence_are_options() {
+fn origin_timeout_and_quiet_are_options() {
     let server = Server::start(&["--origin", "https://good.example"]);
     let good = server.connect("/echo", &["--origin", "https://good.example", "--quiet"], b"hello");
     assert_eq!(
@@ -24,9 +24,10 @@ fn an_origin_a_limit_of_time_and_silence_are_options() {
     assert!(told.contains("no session within 300ms") && told.contains("--timeout 0.3"), "{told}");
 }
 
-/// The name is that of both loopback addresses, whatever the system says; Chromium asks one of them alone.
+/// The name stands for both loopback addresses, whatever the system's resolver says. Chromium tries only one
+/// of them.
 #[test]
-fn localhost_is_reached_in_either_family_and_the_doctor_thinks_of_browsers() {
+fn localhost_is_reached_in_either_family_and_the_doctor_mentions_browsers() {
     let ask = |server: &Server| {
         let url = server.localhost("/echo");
         let connected = output(&["connect", &url, "--cert-hash", &server.hash], b"hello");
@@ -49,7 +50,7 @@ fn localhost_is_reached_in_either_family_and_the_doctor_thinks_of_browsers() {
 }
 
 #[test]
-fn the_doctor_warns_of_servers_that_permit_no_page() {
+fn the_doctor_warns_about_servers_that_permit_no_page() {
     let pages = |server: &Server| {
         let url = server.url("/echo");
         let out = output(&["--json", "doctor", &url, "--cert-hash", &server.hash], b"");

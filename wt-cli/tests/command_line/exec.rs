@@ -21,7 +21,7 @@ fn a_stream_is_the_input_and_output_of_a_process() {
     let out = server.connect("/any/path", &[], &data);
     assert_eq!(code(&out), Some(0), "{}", text(&out.stderr));
     assert!(out.stdout == data, "{} bytes came back", out.stdout.len());
-    // One process a stream, and each has its own end.
+    // Each stream has its own process, and each process ends by itself.
     let server = shell("read line; echo \"$line from $$\"");
     let out = server.connect("/", &["--lines"], b"a\nb\n");
     let told: Vec<String> = text(&out.stdout).lines().map(str::to_owned).collect();
@@ -29,7 +29,7 @@ fn a_stream_is_the_input_and_output_of_a_process() {
     assert_ne!(told[0][1..], told[1][1..], "two processes");
 }
 
-/// The process is over while the input is still open, as with a command that is asked over a network.
+/// The process ends while the input is still open, as with a command that is run over a network.
 #[test]
 fn the_client_ends_with_a_process_that_wants_no_input() {
     let server = shell("echo said");
@@ -46,7 +46,8 @@ fn the_client_ends_with_a_process_that_wants_no_input() {
     );
 }
 
-/// It ends while the client writes what nobody will read: whether the stop is heard then, or a moment later, is chance.
+/// The process ends while the client writes data that nobody will read. It is chance whether the client
+/// notices the stop at once or later.
 #[test]
 fn a_process_that_has_read_enough_is_no_error_while_more_is_sent() {
     let server = shell("head -c 1000000 > /dev/null; echo said");
@@ -57,9 +58,9 @@ fn a_process_that_has_read_enough_is_no_error_while_more_is_sent() {
     );
 }
 
-/// More than the windows hold: a client that first says everything hears the answer to its end.
+/// More data than the windows hold. A client that sends everything first still gets the whole answer.
 #[test]
-fn what_a_process_does_not_read_is_dropped() {
+fn data_that_a_process_does_not_read_is_dropped() {
     let server = shell("exec <&-; head -c 5000000 /dev/zero; exec sleep 1000");
     let mut asking = Asking::of(&server, &["--json"], &[7; 1_000_000]);
     let mut came = 0;
@@ -75,7 +76,7 @@ fn what_a_process_does_not_read_is_dropped() {
 }
 
 #[test]
-fn a_process_is_told_of_its_client_and_nothing_else_under_those_names() {
+fn a_process_gets_variables_about_its_client_and_no_others_of_these_names() {
     let options = ["--origin", "https://good.example", "--protocol", "chat", "--exec", "env"];
     let arguments = [&["serve", "--json", "--listen", "127.0.0.1:0"], &options[..]].concat();
     let mut command = weft(&arguments);
@@ -104,15 +105,16 @@ fn a_process_is_told_of_its_client_and_nothing_else_under_those_names() {
 }
 
 #[test]
-fn a_status_that_is_not_0_resets_the_stream_after_what_was_said() {
-    // Programs that were there when their server started.
+fn a_status_other_than_0_resets_the_stream_after_the_output() {
+    // Programs that existed when their server started.
     let directory = directory("exec-status");
     let (removed, locked) = (script(&directory, "removed"), script(&directory, "locked"));
     let of = |program: &Path| Server::start(&["--exec", program.to_str().expect("text")]);
     let (without, barred) = (of(&removed), of(&locked));
     fs::remove_file(&removed).expect("removed");
     fs::set_permissions(&locked, Permissions::from_mode(0o600)).expect("set");
-    // Who refuses stops the stream, too, which the client may hear first, before or after its own end.
+    // A refusal also stops the stream. The client may notice this first, before or after the end of its
+    // input.
     for (server, status) in [
         (shell("echo said; exit 3"), 3),
         (shell("echo said; kill -9 $$"), 137),
@@ -130,7 +132,7 @@ fn a_status_that_is_not_0_resets_the_stream_after_what_was_said() {
     }
 }
 
-/// A program that can be run.
+/// An executable program.
 fn script(directory: &Path, name: &str) -> PathBuf {
     let path = directory.join(name);
     fs::write(&path, "#!/bin/sh\nexec cat\n").expect("written");
@@ -139,7 +141,7 @@ fn script(directory: &Path, name: &str) -> PathBuf {
 }
 
 #[test]
-fn a_program_that_cannot_be_run_is_told_at_the_start() {
+fn a_program_that_cannot_be_run_is_reported_at_the_start() {
     let directory = directory("exec-missing");
     let locked = script(&directory, "locked");
     fs::set_permissions(&locked, Permissions::from_mode(0o600)).expect("set");
@@ -148,7 +150,7 @@ fn a_program_that_cannot_be_run_is_told_at_the_start() {
         ("no-such-program-here", "no program no-such-program-here in PATH"),
         ("/no/such/program", "no file /no/such/program"),
         (locked, "chmod +x"),
-        ("/", "it is no file"),
+        ("/", "it is not a file"),
     ] {
         let out = output(&["serve", "--listen", "127.0.0.1:0", "--exec", program], b"");
         assert_eq!((code(&out), text(&out.stdout)), (Some(2), String::new()), "{program}");
@@ -156,10 +158,10 @@ fn a_program_that_cannot_be_run_is_told_at_the_start() {
     }
 }
 
-/// A process for each line that ends only with its stream.
+/// A process for each line, which only ends with its stream.
 const ENDLESS: [&str; 5] = ["--exec", "sh", "--", "-c", "read line; echo \"$line\"; exec sleep 1000"];
 
-/// A client that has asked for lines, and whose events are read one by one. Killed when dropped.
+/// A client that has sent lines, and whose events are read one by one. Dropping it kills it.
 struct Asking {
     child: Child,
     events: BufReader<ChildStdout>,
@@ -179,7 +181,7 @@ impl Asking {
         Self { child, events }
     }
 
-    /// The first event from here on that has this in its line.
+    /// The next event whose line contains `part`.
     fn until(&mut self, part: &str) -> serde_json::Value {
         let line =
             (&mut self.events).lines().map(|line| line.expect("a line")).find(|line| line.contains(part));
@@ -194,15 +196,15 @@ impl Drop for Asking {
     }
 }
 
-/// A program that reads events need not wait for a line whose answer never comes.
+/// A program that reads events need not wait for a line without an answer.
 #[test]
-fn an_answer_that_does_not_come_holds_back_no_other_event() {
+fn a_missing_answer_delays_no_other_event() {
     let server = shell("read line; [ \"$line\" = a ] && exec sleep 1000; echo \"$line\"");
     let mut asking = Asking::start(&server, b"a\nb\n");
     assert_eq!(asking.until("\"text\":\"b\\n\"")["event"], "data");
 }
 
-/// A client whose process has said that it runs.
+/// A client whose process has printed that it runs.
 struct Client {
     child: Child,
     said: String,
@@ -226,7 +228,7 @@ impl Client {
     }
 }
 
-/// Whether the server served a client in the end: its place is free when the process before is gone and was waited for.
+/// Whether the server finally serves a client, which needs the place of an ended and reaped process.
 fn is_served(server: &Server) -> bool {
     (0..200).any(|_| text(&server.connect("/", &["--quiet"], b"hello\n").stdout).contains("hello"))
 }
@@ -243,7 +245,7 @@ fn there_are_no_more_processes_than_permitted() {
     assert!(is_served(&server));
 }
 
-/// One session cannot take the processes of all.
+/// One session cannot use all processes.
 #[test]
 fn a_session_has_no_more_processes_than_its_share() {
     let limits = ["--exec-limit", "3", "--exec-session-limit", "2"];
@@ -256,14 +258,15 @@ fn a_session_has_no_more_processes_than_its_share() {
     other.interrupt();
 }
 
-/// One that reads nothing and hears no signal but the last, with a child of its own.
+/// A process that reads nothing, ignores all signals but SIGKILL, and has a child.
 #[test]
-fn a_process_whose_session_ends_is_ended_with_all_that_it_started() {
+fn the_end_of_a_session_ends_its_process_and_all_that_it_started() {
     let directory = directory("exec-killed");
     let pipe = directory.join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
     let held = pipe.to_str().expect("text");
-    // The pipe ends when nobody holds it any more. A later process finds the file gone, and is like any other.
+    // The pipe ends when no process holds it any more. A later process finds the file gone, and behaves
+    // normally.
     let script = format!(
         "[ -e '{held}' ] || exec cat; exec 9>'{held}'; trap '' HUP INT TERM PIPE; rm '{held}'; echo ready; sleep 1000 & wait; sleep 1000"
     );
@@ -280,7 +283,7 @@ fn a_process_whose_session_ends_is_ended_with_all_that_it_started() {
 }
 
 #[test]
-fn a_server_that_ends_takes_its_processes_along() {
+fn a_server_that_ends_also_ends_its_processes() {
     let mut server = shell("echo ready; exec cat");
     let client = Client::start(&server);
     server.signal("-INT");
@@ -288,13 +291,13 @@ fn a_server_that_ends_takes_its_processes_along() {
     server.signal("-INT");
     assert_eq!(server.line()["closing"], true);
     assert_eq!(server.child.wait().expect("it ends").code(), Some(130));
-    // Its standard error was theirs, too: it ends when they have.
+    // The processes share its standard error, which ends when they have ended.
     server.child.stderr.take().expect("piped").read_to_end(&mut Vec::new()).expect("read");
     drop(client);
 }
 
 #[test]
-fn a_process_without_success_is_in_the_log() {
+fn a_failed_process_is_logged() {
     let mut command =
         weft(&["-v", "serve", "--json", "--listen", "127.0.0.1:0", "--exec", "sh", "--", "-c", "exit 3"]);
     let mut server = Server::of(&mut command);

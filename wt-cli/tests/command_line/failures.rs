@@ -1,4 +1,4 @@
-//! Why something failed, for people and for programs.
+//! The reasons of failures, for people and for programs.
 
 use std::{net::UdpSocket, process::Output};
 
@@ -19,7 +19,7 @@ fn error(out: &Output) -> serde_json::Value {
 }
 
 #[test]
-fn every_subcommand_tells_programs_why_it_failed() {
+fn every_subcommand_reports_to_programs_why_it_failed() {
     let server = Server::start(&["--origin", "https://good.example"]);
     let (echo, hash, closed) = (server.url("/echo"), server.hash.clone(), closed_port());
     let closed_url = format!("https://{closed}/");
@@ -60,10 +60,10 @@ fn a_measurement_without_a_server_fails_like_a_session() {
     let session = output(&["connect", &format!("https://{closed}/")], b"");
     let first = text(&session.stderr).lines().next().expect("a line").to_owned();
     assert!(first.contains("refused"), "{first}");
-    // Makes the certificate that clients read, and ends because its input does.
+    // This makes the certificate that clients read. It ends because its input does.
     let made = output(&["perf", "server", "--control", "--dir", directory], b"");
     assert_eq!(code(&made), Some(0), "{}", text(&made.stderr));
-    // Other systems than Linux do not tell who did not connect his socket.
+    // Systems other than Linux do not report this for sockets that are not connected.
     let levels: &[&str] = if cfg!(target_os = "linux") { &["quic", "wt"] } else { &["wt"] };
     for level in levels {
         let out = output(&["perf", "client", "--level", level, "--addr", &closed, "--dir", directory], b"");
@@ -78,7 +78,7 @@ fn texts_name_options_of_the_command_line() {
     let (echo, hash) = (server.url("/echo"), server.hash.clone());
     for (options, status, words) in [
         (&["--header", "accept"][..], 2, "write it as 'NAME: VALUE'"),
-        (&["--header", "a b: c"], 2, "\"a b\" is no name of a field"),
+        (&["--header", "a b: c"], 2, "\"a b\" is not a field name"),
         (&["--header", "a: b\nc: d"], 2, "line break"),
         (&["--header", "origin: https://a.example"], 2, "origin cannot be set: give --origin"),
         (&["--header", "transfer-encoding: chunked"], 2, "HTTP/3 forbids it"),
@@ -96,7 +96,7 @@ fn texts_name_options_of_the_command_line() {
 }
 
 #[test]
-fn an_address_that_is_none_is_told_what_may_stand_there() {
+fn an_invalid_address_gets_examples_of_valid_ones() {
     for option in ["--listen", "--metrics"] {
         let out = output(&["serve", option, "localhost:5600"], b"");
         assert_eq!(code(&out), Some(2));
@@ -107,7 +107,7 @@ fn an_address_that_is_none_is_told_what_may_stand_there() {
     assert!(told.contains("[::]:443 for all addresses"), "{told}");
 }
 
-/// They would not be sent.
+/// Credentials in a URL would not be sent.
 #[test]
 fn a_password_in_a_url_is_refused_and_not_repeated() {
     for url in ["https://me:secret@127.0.0.1:1/", "https://me@127.0.0.1:1/"] {
@@ -122,7 +122,7 @@ fn a_password_in_a_url_is_refused_and_not_repeated() {
 }
 
 #[test]
-fn a_line_that_is_no_datagram_is_told_with_what_fits_and_is_no_success() {
+fn a_line_too_long_for_a_datagram_is_reported_and_is_a_failure() {
     let server = Server::start(&[]);
     let lines = [&[b'x'; 100_000][..], b"\nshort\n"].concat();
     let out = server.connect("/echo", &["--datagrams", "--quiet"], &lines);
@@ -133,10 +133,10 @@ fn a_line_that_is_no_datagram_is_told_with_what_fits_and_is_no_success() {
     assert!(!told.contains('('), "no methods: {told}");
 }
 
-/// As in a container without certificates.
+/// The situation in a container without certificates.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_system_that_trusts_nobody_is_told_what_to_do() {
+fn a_system_without_cas_gets_advice() {
     for subcommand in ["connect", "doctor"] {
         let mut command = crate::weft(&[subcommand, "https://127.0.0.1:9/"]);
         command.env("SSL_CERT_FILE", "/no/such/file").env("SSL_CERT_DIR", "/no/such/directory");

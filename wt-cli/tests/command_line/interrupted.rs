@@ -1,4 +1,4 @@
-//! `weft connect` that a signal ends: before the end it is no success, to nobody.
+//! Signals that end `weft connect`: before the end of the exchange, both ends see a failure.
 
 use std::{
     io::{Read as _, Write as _},
@@ -8,7 +8,7 @@ use std::{
 
 use crate::{Server, code, text, weft};
 
-/// A client in the middle of its work: something has come back, and its input is open.
+/// A client in the middle of its exchange: data has come back, and its input is open.
 struct Client {
     child: Child,
     input: ChildStdin,
@@ -38,7 +38,7 @@ impl Client {
     }
 }
 
-/// A command that is left waiting for a server which never answers: it has sent something. `under` starts it.
+/// A command that waits for a server that never responds; it has sent something. `under` starts it.
 fn unanswered(under: &[&str], arguments: &[&str]) -> Child {
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let url = format!("https://{}/", silent.local_addr().expect("an address"));
@@ -61,13 +61,13 @@ fn send(child: &Child, signal: &str) {
     assert!(sent.expect("kill runs").success());
 }
 
-/// The last object that was written.
+/// The last JSON object in the output.
 fn last(bytes: &[u8]) -> serde_json::Value {
     serde_json::from_str(text(bytes).lines().last().expect("a line")).expect("JSON")
 }
 
 #[test]
-fn what_a_signal_cuts_short_is_no_success() {
+fn an_interrupted_command_is_a_failure() {
     let server = Server::start(&["--exec", "cat"]);
     for mode in [&[][..], &["--lines"]] {
         for (signal, status, name) in [("-INT", 130, "SIGINT"), ("-TERM", 143, "SIGTERM")] {
@@ -91,11 +91,11 @@ fn what_a_signal_cuts_short_is_no_success() {
     }
 }
 
-/// Nothing is connected yet, and what is promised of signals holds.
+/// The same holds before the connection is established.
 #[test]
-fn what_is_cut_short_before_there_is_a_session_says_so() {
+fn a_command_interrupted_before_its_session_says_so() {
     let mut signals = vec![("-INT", 130, "SIGINT"), ("-TERM", 143, "SIGTERM")];
-    // As whoever started the tests has it.
+    // The tests inherit this from the process that started them.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     if ignored.is_some_and(|mask| !mask.trim().ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f'])) {
@@ -118,9 +118,9 @@ fn what_is_cut_short_before_there_is_a_session_says_so() {
     }
 }
 
-/// As under `nohup`.
+/// The situation under `nohup`.
 #[test]
-fn a_hangup_that_is_ignored_stays_so() {
+fn an_ignored_hangup_stays_ignored() {
     let child = unanswered(&["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"], &["connect"]);
     send(&child, "-HUP");
     send(&child, "-INT");
@@ -131,9 +131,9 @@ fn a_hangup_that_is_ignored_stays_so() {
     );
 }
 
-/// Who ends what has no end of its own has all of it.
+/// A signal that ends an exchange without an end of its own is a success.
 #[test]
-fn a_signal_is_the_end_of_what_has_no_other() {
+fn a_signal_ends_an_exchange_without_its_own_end() {
     let server = Server::start(&[]);
     for (path, mode) in [("/echo", &["--datagrams", "--quiet"][..]), ("/demo", &["--listen", "--quiet"])] {
         let client = Client::start(&server, path, mode);
@@ -143,9 +143,9 @@ fn a_signal_is_the_end_of_what_has_no_other() {
     }
 }
 
-/// The peer does not take half of it for all.
+/// The peer must not mistake a part for the whole.
 #[test]
-fn the_peer_of_an_interrupted_client_hears_a_code() {
+fn the_peer_of_an_interrupted_client_gets_a_code() {
     let mut command = weft(&["-v", "serve", "--json", "--listen", "127.0.0.1:0", "--exec", "cat"]);
     let mut server = Server::of(&mut command);
     let client = Client::start(&server, "/", &["--quiet"]);
@@ -158,12 +158,12 @@ fn the_peer_of_an_interrupted_client_hears_a_code() {
     assert!(log.contains("reason=\"interrupted\""), "{log}");
 }
 
-/// Neither does the peer of a client whose input or output fails.
+/// The same holds for the peer of a client whose input or output fails.
 #[test]
-fn the_peer_of_a_client_that_cannot_go_on_hears_a_code() {
+fn the_peer_of_a_client_that_cannot_continue_gets_a_code() {
     let mut command = weft(&["-v", "serve", "--json", "--listen", "127.0.0.1:0", "--exec", "cat"]);
     let mut server = Server::of(&mut command);
-    // A directory is no input, and a device that is full no output.
+    // A directory cannot be read as input, and a full device takes no output.
     let directory = std::fs::File::open("/").expect("opened");
     let full = std::fs::File::options().write(true).open("/dev/full").expect("opened");
     let (line, mut writer) = std::io::pipe().expect("a pipe");
@@ -182,16 +182,16 @@ fn the_peer_of_a_client_that_cannot_go_on_hears_a_code() {
     }
 }
 
-/// Nobody reads what it writes, which it would wait for to the end of days.
+/// Nobody reads its output, so it would wait for ever.
 #[test]
-fn a_second_signal_ends_one_whose_output_is_not_read() {
+fn a_second_signal_ends_a_client_whose_output_is_not_read() {
     let server = Server::start(&["--exec", "cat", "--", "/dev/zero"]);
     let url = server.url("/");
     let mut command = weft(&["connect", &url, "--cert-hash", &server.hash, "--json"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("weft starts");
     child.stdout.as_mut().expect("piped").read_exact(&mut [0; 65_536]).expect("it is at work");
-    // The first is answered when the second one is.
+    // The first signal takes effect when the second one does.
     while child.try_wait().expect("asked").is_none() {
         let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     }

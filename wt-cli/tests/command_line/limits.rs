@@ -1,4 +1,4 @@
-//! The options of `weft serve` that are limits.
+//! The options of `weft serve` that set limits.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -21,7 +21,7 @@ fn limits_are_those_of_the_command_line() {
         .stderr(Stdio::null())
         .spawn()
         .expect("weft starts");
-    // It tells when it has its session.
+    // It prints an event when it has its session.
     first.stdout.as_mut().expect("piped").read_exact(&mut [0]).expect("an event");
     let second = server.connect("/echo", &[], b"");
     assert_eq!(code(&second), Some(5));
@@ -48,7 +48,7 @@ fn limits_are_those_of_the_command_line() {
     assert!(help.contains("Limits:") && help.contains("[default: 1GiB]"), "{help}");
 }
 
-/// Whoever runs a server learns which of its limits clients meet.
+/// The operator of a server learns which of its limits affect clients.
 #[test]
 fn a_limit_that_refuses_clients_is_named_in_the_log() {
     let path = "/echo";

@@ -1,4 +1,4 @@
-//! What a server finished before it closed the session comes out of `weft connect` whole.
+//! `weft connect` writes out everything that a server finished before it closed the session.
 
 use std::{
     io::{Read as _, Write as _},
@@ -13,7 +13,7 @@ use crate::{code, text, weft};
 
 const STREAMS: usize = 50;
 
-/// A server in this process, which says itself when it closes.
+/// A server in this process, so that the test decides when it closes.
 fn server() -> Server {
     Server::builder()
         .identity(Identity::self_signed(["localhost"]).expect("an identity"))
@@ -22,7 +22,7 @@ fn server() -> Server {
         .expect("a server")
 }
 
-/// `weft connect` to it, whose session the server takes.
+/// Starts `weft connect`, whose session the server accepts.
 async fn connected(server: &Server, options: &[&str]) -> (Child, WebTransport) {
     let url = format!("https://{}/", server.local_addresses()[0]);
     let hash = server.certificate_hash().expect("one").to_string();
@@ -59,11 +59,11 @@ async fn streams_that_were_finished_before_the_close_are_all_written() {
             let (readable, mut writable) = stream.expect("a stream").split();
             writable.write_all(format!("{number} of two ways\n").as_bytes()).await.expect("written");
             writable.finish().expect("finished");
-            // The client's half is of no use.
+            // The client's half is not used.
             drop(readable);
         }
         session.close(CloseInfo::default());
-        // Held: the end of the input must not be what ends it.
+        // Held open, so that the end of the input does not end the client.
         let input = child.stdin.take();
         let output = ended(child).await;
         drop(input);
@@ -79,12 +79,12 @@ async fn streams_that_were_finished_before_the_close_are_all_written() {
     }
 }
 
-/// One answer is cut off; the others were whole, and are written.
+/// One answer is cut off. The others were complete, and are written.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_to_lines_that_were_finished_before_the_close_are_all_written() {
     let server = server();
     let (mut child, session) = connected(&server, &["--lines", "--streams", "4"]).await;
-    // A line more than there may be streams at once: it waits to be sent when the session ends.
+    // One line more than there may be streams at once: it still waits when the session ends.
     child.stdin.take().expect("piped").write_all(b"0\n1\n2\n3\n4\n").expect("written");
     let mut asked = Vec::new();
     for _ in 0..4 {
@@ -110,7 +110,7 @@ async fn an_answer_that_was_whole_is_written_though_sending_fails() {
     for uni in [false, true] {
         let (mut child, session) = connected(&server, if uni { &["--uni"] } else { &[] }).await;
         let mut input = child.stdin.take().expect("piped");
-        // More than the server's windows take: it fails when the session ends.
+        // More than the server's windows take, so it fails when the session ends.
         let feeding = std::thread::spawn(move || while input.write_all(&[b'x'; 65_536]).is_ok() {});
         let mut unread = None;
         let mut writable = if uni {

@@ -1,4 +1,4 @@
-//! What the command `weft` says and how it ends, run as people and programs run it.
+//! The output and exit status of the command `weft`, as people and programs run it.
 
 mod closed;
 mod congestion;
@@ -27,14 +27,15 @@ fn weft(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it to its end with this on standard input.
+/// Runs a command to its end with this standard input.
 fn output(arguments: &[&str], input: &[u8]) -> Output {
     let mut command = weft(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("weft starts");
     let mut pipe = child.stdin.take().expect("piped");
     std::thread::scope(|scope| {
-        // One that answers while it reads waits for its output to be read. One that ends early does not read its input.
+        // A command that answers while it reads needs a reader for its output. A command that ends early does
+        // not read all input.
         scope.spawn(move || pipe.write_all(input));
         child.wait_with_output().expect("weft ends")
     })
@@ -48,7 +49,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A directory that is empty at first.
+/// A directory that is initially empty.
 fn directory(name: &str) -> PathBuf {
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = std::fs::remove_dir_all(&directory);
@@ -56,7 +57,7 @@ fn directory(name: &str) -> PathBuf {
     directory
 }
 
-/// `weft serve` on a free port; ended when dropped.
+/// `weft serve` on a free port. Dropping it ends it.
 struct Server {
     child: Child,
     lines: BufReader<ChildStdout>,
@@ -91,7 +92,7 @@ impl Server {
         server
     }
 
-    /// The next line; waits for it.
+    /// Waits for the next line.
     fn line(&mut self) -> serde_json::Value {
         let mut line = String::new();
         self.lines.read_line(&mut line).expect("a line");
@@ -102,13 +103,13 @@ impl Server {
         format!("https://{}{path}", self.address)
     }
 
-    /// The same server by the name of this machine.
+    /// The same server under the name of this machine.
     fn localhost(&self, path: &str) -> String {
         let (_, port) = self.address.rsplit_once(':').expect("a port");
         format!("https://localhost:{port}{path}")
     }
 
-    /// `weft connect` to a path.
+    /// Runs `weft connect` to a path.
     fn connect(&self, path: &str, options: &[&str], input: &[u8]) -> Output {
         let url = self.url(path);
         output(&[&["connect", &url, "--cert-hash", &self.hash], options].concat(), input)

@@ -1,4 +1,4 @@
-//! Help, completions and manual pages: for every subcommand.
+//! Help, completions and manual pages of every subcommand.
 
 use std::fs;
 
@@ -35,7 +35,7 @@ fn every_subcommand_has_help_and_a_manual_page() {
         let page =
             fs::read_to_string(directory.join(&page)).unwrap_or_else(|error| panic!("{page}: {error}"));
         assert!(page.starts_with(".ie") && page.contains(".SH NAME"), "{page}");
-        // An option is called with its value, and what may stand there several times says so.
+        // The synopsis shows options with their values, and marks repeatable ones.
         for (of, called) in [
             (&[][..], r"[\-v|\-\-verbose]... [\-\-json]"),
             (&[], "<COMMAND>"),

@@ -8,17 +8,17 @@ use std::{
 
 use crate::{Server, code, output, text};
 
-/// What is answered to a request, whole.
+/// The complete response to a request.
 fn ask(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.write_all(request.as_bytes()).expect("sent");
     let mut answer = String::new();
-    // One that is closed in the middle of a request may be reset.
+    // A connection that is closed in the middle of a request may be reset.
     let _ = stream.read_to_string(&mut answer);
     answer
 }
 
-/// Waits until a figure of a server with `--metrics` has this value.
+/// Waits until a metric of a server with `--metrics` has this value.
 #[expect(clippy::disallowed_methods, reason = "processes and sockets are real")]
 pub(super) fn wait_for(server: &Server, name: &str, value: u64) {
     let metrics = server.announced["metrics"].as_str().expect("an address");
@@ -34,7 +34,7 @@ pub(super) fn wait_for(server: &Server, name: &str, value: u64) {
 }
 
 #[test]
-fn figures_are_there_for_prometheus() {
+fn metrics_are_served_for_prometheus() {
     let server = Server::start(&["--metrics", "127.0.0.1:0"]);
     let metrics = server.announced["metrics"].as_str().expect("an address").to_owned();
     let figures = |request: &str| ask(&metrics, request);

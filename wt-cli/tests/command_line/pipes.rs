@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{Server, code, text, weft};
 
-/// The events, without the numbers of streams; the network may have cut data where it liked.
+/// The events, without stream IDs. The network may have split data anywhere.
 fn events(out: &Output) -> Vec<Value> {
     let parse =
         |line: &str| serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -32,7 +32,7 @@ fn events(out: &Output) -> Vec<Value> {
 }
 
 #[test]
-fn a_stream_is_told_to_programs_event_by_event() {
+fn programs_get_a_stream_event_by_event() {
     let server = Server::start(&[]);
     let out = server.connect("/echo", &["--json"], "h\u{e9}llo\n".as_bytes());
     assert_eq!((code(&out), text(&out.stderr)), (Some(0), String::new()));
@@ -59,7 +59,7 @@ fn a_stream_is_told_to_programs_event_by_event() {
     assert!(datagrams.contains(&json!({ "event": "datagram", "text": "one" })), "{datagrams:?}");
 }
 
-/// Discovery of what the path carries begins with the session: a line of the first moment waits for it, and its echo does.
+/// Path MTU discovery starts with the session. An early line waits for it, and so does its echo.
 #[test]
 fn the_first_line_may_be_as_long_as_a_datagram_of_the_path() {
     let server = Server::start(&[]);
@@ -69,7 +69,7 @@ fn the_first_line_may_be_as_long_as_a_datagram_of_the_path() {
 }
 
 #[test]
-fn what_is_asked_for_reaches_the_server() {
+fn requested_options_reach_the_server() {
     let server = Server::start(&["--protocol", "second"]);
     let asked = ["--json", "--protocol", "first", "--protocol", "second", "--header", "x-asked: by hand"];
     let told = events(&server.connect("/echo", &asked, b""));
@@ -89,7 +89,7 @@ fn each_line_has_a_stream_and_the_answers_come_in_order() {
         let out = server.connect("/echo", &["--lines", "--streams", streams], lines.as_bytes());
         assert_eq!((code(&out), text(&out.stdout)), (Some(0), lines.clone()), "{}", text(&out.stderr));
     }
-    // A line without an end is one as well; a stream that is reset does not keep the others from coming.
+    // A last line without a line end counts too. A reset stream does not affect the others.
     let out = server.connect("/demo", &["--lines"], b"one\n#reset 3\nthree");
     assert_eq!((code(&out), text(&out.stdout).as_str()), (Some(6), "one\nthree\n"));
     assert!(
@@ -100,7 +100,7 @@ fn each_line_has_a_stream_and_the_answers_come_in_order() {
 }
 
 #[test]
-fn streams_of_the_server_are_listened_for() {
+fn streams_of_the_server_are_printed() {
     let server = Server::start(&[]);
     let url = server.url("/demo");
     let arguments = ["connect", &url, "--cert-hash", &server.hash, "--json", "--listen", "--lines"];
@@ -113,7 +113,7 @@ fn streams_of_the_server_are_listened_for() {
     let mut input = child.stdin.take().expect("piped");
     let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let mut events = lines.map(|line| serde_json::from_str::<Value>(&line.expect("text")).expect("JSON"));
-    // The greeting, to its end.
+    // The complete greeting.
     let opened = events.find(|event| event["event"] == "stream").expect("an event");
     assert_eq!((&opened["kind"], &opened["by"]), (&json!("unidirectional"), &json!("server")));
     let greeting: String = events
@@ -133,9 +133,9 @@ fn streams_of_the_server_are_listened_for() {
     assert!(text(&out.stderr).contains("\"cause\":\"closed\""), "{}", text(&out.stderr));
 }
 
-/// What the close does to the stream may be heard before the close.
+/// The client may notice the effect of the close on the stream before the close itself.
 #[test]
-fn a_session_that_the_server_closes_is_judged_by_its_code() {
+fn the_close_code_of_the_server_decides_the_exit_status() {
     let server = Server::start(&[]);
     for _ in 0..2 {
         let out = server.connect("/demo", &["--quiet"], b"#close 7 by hand\n");
@@ -148,7 +148,7 @@ fn a_session_that_the_server_closes_is_judged_by_its_code() {
     }
 }
 
-/// A server that answers while it reads waits for its answer to be read.
+/// A server that answers while it reads waits until its answer is read.
 #[test]
 fn long_lines_are_sent_while_their_answers_are_read() {
     let server = Server::start(&[]);
@@ -164,9 +164,9 @@ fn long_lines_are_sent_while_their_answers_are_read() {
     assert_eq!(text(&programs.stdout).matches("\"event\":\"fin\"").count(), 6);
 }
 
-/// More than a window: nothing but the stop says that there will be no answer.
+/// More than a window: only the stop shows that there will be no answer.
 #[test]
-fn a_stream_that_nobody_reads_is_no_success_and_has_an_end() {
+fn a_stream_that_nobody_reads_fails_and_ends() {
     let server = Server::start(&["--exec", "cat"]);
     for options in [&["--uni"][..], &["--uni", "--lines"]] {
         let out = server.connect("/", &[options, &["--json"]].concat(), &[b'x'; 3_000_000]);
@@ -177,12 +177,13 @@ fn a_stream_that_nobody_reads_is_no_success_and_has_an_end() {
     }
 }
 
-/// A hundred bytes each, with its end: more than a pipe holds, and fewer than wait for it in the client.
+/// Lines of a hundred bytes each, including their line ends. They are more than a pipe holds, and fewer than
+/// the client queues.
 fn numbered(lines: Range<usize>) -> String {
     lines.map(|number| format!("{number:099}\n")).collect()
 }
 
-/// The numbers of the lines, which are whole.
+/// The numbers of the lines, which must be complete.
 fn numbers(out: &[u8]) -> Vec<usize> {
     assert!(out.ends_with(b"\n"), "the last line is whole");
     let number = |line: &str| {
@@ -192,13 +193,13 @@ fn numbers(out: &[u8]) -> Vec<usize> {
     text(out).lines().map(number).collect()
 }
 
-/// The time in which a reader reads nothing. The test waits for no event by it.
+/// Pauses reading for this time. The test does not wait for an event this way.
 #[expect(clippy::disallowed_methods, reason = "a reader that pauses is what is tested")]
 fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// Datagrams to the echo and back, to somebody who begins to read two seconds after the last one is sent.
+/// Sends datagrams to the echo. The reader starts two seconds after the last one was sent.
 fn read_late(lines: usize) -> Output {
     let server = Server::start(&[]);
     let url = server.url("/echo");
@@ -212,9 +213,9 @@ fn read_late(lines: usize) -> Output {
     child.wait_with_output().expect("weft ends")
 }
 
-/// The second for the last answers is not over while the first ones are still being written.
+/// The second for the last answers does not elapse while the first ones are still being written.
 #[test]
-fn datagrams_wait_for_an_output_that_is_slow() {
+fn datagrams_wait_for_a_slow_output() {
     let out = read_late(2_000);
     assert_eq!((code(&out), text(&out.stderr)), (Some(0), String::new()));
     let came = numbers(&out.stdout);
@@ -222,7 +223,7 @@ fn datagrams_wait_for_an_output_that_is_slow() {
 }
 
 #[test]
-fn datagrams_that_an_output_was_too_slow_for_are_told() {
+fn datagrams_dropped_because_of_a_slow_output_are_reported() {
     let out = read_late(20_000);
     let told = text(&out.stderr);
     let dropped = told.strip_prefix("weft: ").and_then(|told| told.split_once(" datagrams were dropped"));
@@ -232,10 +233,10 @@ fn datagrams_that_an_output_was_too_slow_for_are_told() {
     assert!(came.len() + dropped.parse::<usize>().expect("a number") <= 20_000, "{told}");
 }
 
-/// Who says that it is enough has what came until then, and waits for nobody who takes nothing.
+/// A signal ends the exchange with everything that has arrived, even if the output is blocked.
 #[cfg(unix)]
 #[test]
-fn a_signal_ends_datagrams_with_whole_lines_or_with_none_read() {
+fn a_signal_ends_datagrams_with_complete_lines_even_if_none_are_read() {
     for is_read in [true, false] {
         let server = Server::start(&["--metrics", "127.0.0.1:0"]);
         let url = server.url("/echo");

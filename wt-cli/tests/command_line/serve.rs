@@ -1,4 +1,4 @@
-//! What `weft serve` says of itself.
+//! What `weft serve` prints about itself.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -9,10 +9,10 @@ use crate::{Server, directory};
 
 #[cfg(unix)]
 #[test]
-fn a_signal_is_answered_at_once_with_what_is_waited_for_and_how_to_end_it() {
+fn a_signal_prints_at_once_what_the_server_waits_for() {
     use std::io::Write as _;
 
-    // One that tells programs, with a session: its echo has come back before the signal.
+    // A server with output for programs and one session, whose echo has arrived before the signal.
     let mut server = Server::start(&[]);
     let url = server.url("/echo");
     let mut client = crate::weft(&["connect", &url, "--cert-hash", &server.hash])
@@ -33,7 +33,7 @@ fn a_signal_is_answered_at_once_with_what_is_waited_for_and_how_to_end_it() {
     drop(input);
     client.wait().expect("weft ends");
 
-    // One that tells people.
+    // A server with output for people.
     let mut child = crate::weft(&["serve", "--listen", "127.0.0.1:0"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -49,7 +49,7 @@ fn a_signal_is_answered_at_once_with_what_is_waited_for_and_how_to_end_it() {
 }
 
 #[test]
-fn a_certificate_that_no_browser_takes_by_hash_is_told_with_the_reason() {
+fn a_certificate_that_no_browser_accepts_by_hash_is_reported_with_the_reason() {
     let directory = directory("by-hash");
     let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
     params.not_before = rcgen::date_time_ymd(2020, 1, 1);

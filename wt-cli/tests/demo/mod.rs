@@ -5,8 +5,8 @@ use std::{path::Path, sync::Arc};
 use e2e::{browser::Browser, process::Process};
 use serde_json::{Value, json};
 
-/// Empties an element of the page, does what `act` says, and gives the first line of the element that matches. What is
-/// there instead after 20 s is for the report of a failure.
+/// Empties an element of the page, does what `act` says, and returns the first line of the element that
+/// matches. After 20 s it returns the element's text instead, for the failure message.
 const WATCH: &str = r#"
 const [id, act, pattern, done] = arguments;
 const element = document.getElementById(id), expected = new RegExp(pattern);
@@ -23,7 +23,7 @@ window.eval(act);
 look();
 "#;
 
-/// Shows the page in a frame of 360 pixels, and runs a script with its window.
+/// Shows the page in a frame of 360 pixels, and runs a script with the frame's window.
 const PHONE: &str = r#"
 const [script, done] = arguments;
 const frame = document.createElement("iframe");
@@ -43,7 +43,7 @@ frame.src = location.href;
 document.body.append(frame);
 "#;
 
-/// What is wider than the window; nothing of it may be.
+/// What is wider than the window; there must be nothing.
 const TOO_WIDE: &str = r#"
 const { documentElement: root } = page.document;
 if (root.clientWidth > 360) return [`a window of ${root.clientWidth}`];
@@ -54,7 +54,8 @@ const wide = [...page.document.querySelectorAll("body *")].filter(element => {
 return [...wide.map(element => element.outerHTML.slice(0, 80)), ...(root.scrollWidth > root.clientWidth ? ["the page"] : [])];
 "#;
 
-/// Controls without a label, buttons without a result beside them that is told, parts without a title, pictures without words.
+/// Controls without a label, buttons without an announced result beside them, sections without a title,
+/// pictures without alternative text.
 const UNNAMED: &str = r#"
 const all = selector => [...document.querySelectorAll(selector)];
 return [
@@ -72,7 +73,7 @@ pub(crate) struct Page<B> {
 }
 
 impl<B: Browser> Page<B> {
-    /// Opens the page, which connects by itself.
+    /// Opens the page, which connects automatically.
     pub(crate) async fn open(browser: Arc<B>) -> Self {
         let mut demo = Process::start(Path::new(env!("CARGO_BIN_EXE_weft")), ["demo"]);
         let url = loop {
@@ -83,13 +84,13 @@ impl<B: Browser> Page<B> {
         };
         browser.visit(&url).await;
         let page = Self { browser, _demo: demo };
-        // It may be there already.
+        // The page may be connected already.
         page.told("state", "transport.ready.finally(() => setState('connected', true));", "^connected$")
             .await;
         page
     }
 
-    /// What an element says that matches, after `act`.
+    /// The matching line of an element, after `act`.
     pub(crate) async fn told(&self, element: &str, act: &str, pattern: &str) -> String {
         let arguments = [element, act, pattern].map(|text| json!(text)).to_vec();
         let told = self.browser.script(WATCH, arguments).await;
@@ -99,7 +100,7 @@ impl<B: Browser> Page<B> {
             .to_owned()
     }
 
-    /// What the log says that matches, after a button was pressed.
+    /// The matching line of the log, after a button was pressed.
     pub(crate) async fn press(&self, button: &str, pattern: &str) -> String {
         self.told("log", &format!("$({button:?}).click();"), pattern).await
     }
@@ -112,14 +113,14 @@ impl<B: Browser> Page<B> {
         serde_json::from_str(told.as_str().unwrap_or_else(|| panic!("{body}: {told}"))).expect("JSON")
     }
 
-    /// What a script tells of the page, which is shown in a frame as wide as a phone.
+    /// The result of a script in the page, which is shown in a frame as wide as a phone.
     async fn on_a_phone(&self, script: &str) -> Value {
         let arguments = vec![json!(script)];
         let told = self.browser.script(PHONE, arguments).await;
         told.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    /// A mode each, told by the server itself, with frames and a download.
+    /// Compares the modes, with frames and a download. The server itself tells which mode is in use.
     pub(crate) async fn compares_the_modes(&self) {
         let act = "$('mode-seconds').value = 1; $('compare').click();";
         self.told("mode-state", act, "^done$").await;
@@ -133,9 +134,9 @@ impl<B: Browser> Page<B> {
         }
     }
 
-    /// The page for people who see it on a phone, hear it, or have no pointer; with results in it.
+    /// Checks the page, with results in it, for people who see it on a phone, hear it, or have no pointer.
     pub(crate) async fn is_for_everybody(&self) {
-        // One document, and no other.
+        // One document without further resources.
         let asked =
             self.evaluate("return performance.getEntriesByType('resource').map(entry => entry.name)").await;
         assert_eq!(asked, json!([]), "asked for beside the page");
@@ -145,7 +146,8 @@ impl<B: Browser> Page<B> {
         assert_eq!(told, json!([]), "without a name, or a place for its result");
     }
 
-    /// Closes here. Who has no pointer stays where the button was pressed, and hears why another one does nothing.
+    /// Closes the session. Keyboard users keep the focus where the button was pressed, and learn why another
+    /// one does nothing.
     pub(crate) async fn closes(&self) {
         let close = "$('close').focus(); $('close').click();";
         self.told("log", close, "closed with code 7, reason “goodbye”").await;

@@ -1,4 +1,4 @@
-//! `weft-interop` as the interop runner starts it: both roles as processes, files compared byte by byte.
+//! `weft-interop` as the interop runner starts it: both roles as processes, and files compared byte by byte.
 
 mod proxy;
 mod quic;
@@ -8,7 +8,7 @@ mod webtransport;
 use run::{Role, Run};
 
 #[test]
-fn cases_that_are_not_supported_are_told_so() {
+fn unsupported_cases_are_reported() {
     let run = Run::new("unsupported");
     for case in
         ["zerortt", "v2", "connectionmigration", "rebind-port", "rebind-addr", "versionnegotiation", "x", ""]
@@ -21,7 +21,7 @@ fn cases_that_are_not_supported_are_told_so() {
 }
 
 #[test]
-fn a_file_that_is_not_there_fails_the_client() {
+fn a_missing_file_fails_the_client() {
     for (case, name) in [("transfer", "hq"), ("http3", "h3")] {
         let run = Run::new(&format!("missing-{name}"));
         let server = run.server(case, "", "");
@@ -33,7 +33,7 @@ fn a_file_that_is_not_there_fails_the_client() {
 }
 
 #[test]
-fn a_role_that_is_none_is_an_error() {
+fn an_unknown_role_is_an_error() {
     let run = Run::new("role");
     let mut command = run.command(Role::Client, "transfer", "", "");
     let ended = run::finish(command.env("ROLE", "proxy"));

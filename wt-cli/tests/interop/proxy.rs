@@ -1,4 +1,4 @@
-//! A network between the two ends that loses, changes and looks at datagrams.
+//! A network between the two ends that loses, changes and inspects datagrams.
 
 use std::{
     net::{SocketAddr, UdpSocket},
@@ -10,19 +10,19 @@ use std::{
     time::Duration,
 };
 
-/// Which way a datagram goes.
+/// The direction of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     ToServer,
     ToClient,
 }
 
-/// What the network does with each datagram: false loses it.
+/// Handles each datagram. Returning false loses it.
 pub(crate) trait Network: Send + 'static {
     fn pass(&mut self, way: Way, datagram: &mut [u8]) -> bool;
 }
 
-/// The network, until it is dropped. It carries one connection after the other.
+/// The running network, until it is dropped. It carries one connection after the other.
 pub(crate) struct Proxy<N> {
     pub(crate) port: u16,
     network: Arc<Mutex<N>>,
@@ -71,7 +71,7 @@ impl<N: Network> Proxy<N> {
         Self { port: own, network, over, threads: threads.into() }
     }
 
-    /// Ends the network and gives it back.
+    /// Ends the network and returns it.
     pub(crate) fn end(mut self) -> N
     where
         N: Default,
@@ -96,14 +96,14 @@ impl<N> Drop for Proxy<N> {
     }
 }
 
-/// What is done to a share of the datagrams.
+/// The fault of some of the datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Lost,
     Corrupted,
 }
 
-/// Faults for so many percent of the datagrams of each way, always the same ones.
+/// Applies the fault to a percentage of the datagrams in each direction, always to the same ones.
 pub(crate) struct Faulty {
     pub(crate) fault: Fault,
     pub(crate) percent: u64,
@@ -130,17 +130,17 @@ impl Network for Faulty {
 /// Loses some of the client's first datagrams, and counts.
 #[derive(Default)]
 pub(crate) struct Witness {
-    /// Numbers of the client's datagrams that are lost, from 1.
+    /// The numbers of the client's datagrams to lose, from 1.
     lost: std::ops::Range<usize>,
     from_client: usize,
-    /// Retry packets that went to the client.
+    /// How many Retry packets went to the client.
     pub(crate) retries: usize,
-    /// A Handshake packet of the client arrived: it receives at its address.
+    /// Whether a Handshake packet of the client arrived, which proves its address.
     validated: bool,
     bytes_to_server: usize,
-    /// What the server sent before that.
+    /// How many bytes the server sent before that.
     pub(crate) unvalidated: usize,
-    /// By how many bytes that exceeded what was permitted (RFC 9000 §8.1), at worst.
+    /// By how many bytes that exceeded the limit of RFC 9000 §8.1, at worst.
     pub(crate) beyond_limit: usize,
 }
 
@@ -191,7 +191,7 @@ fn long_packets(datagram: &[u8]) -> Vec<u8> {
     kinds
 }
 
-/// The size of the packet in front; `None` if it has no length field or is cut off.
+/// The size of the first packet; `None` if it has no length field or is cut off.
 fn packet_size(packet: &[u8], kind: u8) -> Option<usize> {
     if kind == RETRY {
         return None;

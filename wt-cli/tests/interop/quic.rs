@@ -1,4 +1,4 @@
-//! The cases of QUIC: HTTP/0.9, and HTTP/3.
+//! The QUIC cases: HTTP/0.9, and HTTP/3.
 
 use crate::{
     proxy::{Fault, Faulty, Proxy, Witness},
@@ -8,7 +8,7 @@ use crate::{
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// Files for the server to send; their names.
+/// Makes files for the server to send. Returns their names.
 fn files(run: &Run, sizes: &[usize]) -> Vec<String> {
     let names: Vec<_> = (0..sizes.len()).map(|number| format!("file-{number}")).collect();
     for (name, size) in names.iter().zip(sizes) {
@@ -21,19 +21,19 @@ fn urls(host: &str, port: u16, names: &[String]) -> String {
     names.iter().map(|name| format!("https://{host}:{port}/{name}")).collect::<Vec<_>>().join(" ")
 }
 
-/// The client gets the files from `port` of `host`, and they are the server's.
+/// The client gets the files from `port` of `host`, and they must equal the server's.
 fn get(run: &Run, case: &str, host: &str, port: u16, names: &[String]) {
     let ended = run.ends(Role::Client, case, &urls(host, port, names), "");
     assert_eq!(ended.code, Some(0), "{case}: {}", ended.output);
     run.compare(Role::Server, "", names);
 }
 
-/// A whole run, whose client makes so many handshakes.
+/// A complete run whose client makes this many handshakes.
 fn transfer(case: &str, sizes: &[usize], handshakes: usize) {
     transfer_in(case, case, sizes, handshakes);
 }
 
-/// The same in a folder of this name, no other test's.
+/// The same in a folder of its own.
 fn transfer_in(folder: &str, case: &str, sizes: &[usize], handshakes: usize) -> Run {
     let run = Run::new(folder);
     let names = files(&run, sizes);
@@ -70,20 +70,20 @@ fn multiplexing_gets_1999_files_on_one_connection() {
 fn chacha20_is_the_only_suite() {
     let run = transfer_in("chacha20", "chacha20", &[3 * MIB], 1);
     assert_eq!(run.handshakes(), (1, 32));
-    // With the suite that both ends like best, secrets have 48 bytes.
+    // With the suite that both ends prefer, secrets have 48 bytes.
     let other = transfer_in("not-chacha20", "handshake", &[KIB], 1);
     assert_eq!(other.handshakes(), (1, 48));
 }
 
 #[test]
 fn a_resumed_handshake_shows_no_certificate() {
-    // The client fails unless exactly one of both handshakes showed one.
+    // The client fails unless exactly one of both handshakes had a certificate.
     transfer("resumption", &[5 * KIB, 10 * KIB], 2);
 }
 
 #[test]
 fn keys_are_updated_and_marks_come_through() {
-    // The client fails if they are not.
+    // The client fails if keys are not updated or marks do not arrive.
     transfer("keyupdate", &[3 * MIB], 1);
     transfer("ecn", &[100 * KIB], 1);
 }
@@ -102,7 +102,7 @@ fn ipv6_is_listened_on_as_well() {
 }
 
 #[test]
-fn retry_asks_every_client_and_a_server_without_it_asks_none() {
+fn retry_is_sent_to_every_client_in_this_case_and_to_none_otherwise() {
     for (case, retries) in [("retry", 1), ("handshake", 0)] {
         let run = Run::new(&format!("witness-{case}"));
         let names = files(&run, &[10 * KIB]);
@@ -125,7 +125,7 @@ fn the_amplification_limit_holds_with_a_long_chain() {
     get(&run, "amplificationlimit", "127.0.0.1", proxy.port, &names);
     let witness = proxy.end();
     assert_eq!(witness.beyond_limit, 0);
-    // The server had more to send than it could.
+    // The server had more to send than it was allowed to.
     assert!(witness.unvalidated > 3 * KIB, "{} bytes before the client was validated", witness.unvalidated);
 }
 

@@ -1,4 +1,4 @@
-//! A run of the contract: folders, certificates, files, processes.
+//! A run as the runner specifies it: folders, certificates, files, processes.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-/// The longest that a process may take to start, or to end.
+/// The longest time that a process may take to start or to end.
 const LIMIT: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +28,13 @@ impl Role {
     }
 }
 
-/// How a process ended, and what it wrote.
+/// How a process ended, and its output.
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     pub(crate) output: String,
 }
 
-/// A server; ended when dropped.
+/// A server. Dropping it ends it.
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
@@ -64,7 +64,7 @@ impl Run {
         run
     }
 
-    /// A fresh certificate, with `more` large ones behind it.
+    /// Makes a fresh certificate, followed by `more` large ones.
     pub(crate) fn certify(&self, more: usize) {
         let make = |names: Vec<String>| {
             let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
@@ -83,7 +83,7 @@ impl Run {
         self.root.join(role.name()).join(name)
     }
 
-    /// Writes a file of so many bytes, of which no two are alike, for this end to send.
+    /// Writes a file of this many bytes, with unique content, for this end to send.
     pub(crate) fn file(&self, role: Role, name: &str, size: usize) {
         let mut state =
             size as u64 ^ name.bytes().fold(7, |sum: u64, byte| sum.wrapping_mul(31) + u64::from(byte));
@@ -98,7 +98,7 @@ impl Run {
         fs::write(path, content).expect("written");
     }
 
-    /// Whether the other end of `from` has these files, and no others beside them in `folder`.
+    /// Checks that the other end of `from` has these files in `folder`, and no others.
     pub(crate) fn compare(&self, from: Role, folder: &str, names: &[String]) {
         let to = if from == Role::Client { Role::Server } else { Role::Client };
         let (sent, received) = (self.folder(from, "www"), self.folder(to, "downloads"));
@@ -150,7 +150,7 @@ impl Run {
         server
     }
 
-    /// How many handshakes the client's key log tells of, and how long the secrets are, in bytes.
+    /// How many handshakes the client's key log contains, and the length of the secrets in bytes.
     pub(crate) fn handshakes(&self) -> (usize, usize) {
         let log = fs::read_to_string(self.folder(Role::Client, "keys.log")).expect("a key log");
         let secrets = log.lines().filter(|line| line.starts_with("CLIENT_TRAFFIC_SECRET_0 "));
@@ -159,7 +159,7 @@ impl Run {
     }
 }
 
-/// Runs a command until it ends by itself; ended by force, and a failure, after [`LIMIT`].
+/// Runs a command until it ends by itself. After [`LIMIT`] it is killed, and the test fails.
 pub(crate) fn finish(command: &mut Command) -> Ended {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let (tell, told) = mpsc::channel();
@@ -185,7 +185,7 @@ pub(crate) fn finish(command: &mut Command) -> Ended {
             }
         }
     }
-    // Both outputs are closed: it is ending.
+    // Both outputs are closed, so it is ending.
     let status = child.wait().expect("it ends");
     Ended { code: status.code(), output: all }
 }

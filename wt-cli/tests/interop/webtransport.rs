@@ -1,4 +1,4 @@
-//! The cases of WebTransport.
+//! The WebTransport cases.
 
 use std::fs;
 
@@ -6,13 +6,13 @@ use crate::run::{Role, Run};
 
 const KIB: usize = 1 << 10;
 
-/// What an end left of the negotiation.
+/// The protocol that an end wrote down.
 fn negotiated(run: &Run, role: Role) -> String {
     let path = run.folder(role, "downloads").join("negotiated_protocol.txt");
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Files of an endpoint for this end to send; their names with the endpoint.
+/// Makes files of an endpoint for this end to send. Returns their names with the endpoint.
 fn files(run: &Run, role: Role, sizes: &[usize]) -> Vec<String> {
     let names: Vec<_> = (0..sizes.len()).map(|number| format!("room/file-{number}")).collect();
     for (name, size) in names.iter().zip(sizes) {
@@ -21,7 +21,7 @@ fn files(run: &Run, role: Role, sizes: &[usize]) -> Vec<String> {
     names
 }
 
-/// The server has the files, and the client asks for them.
+/// The server has the files, and the client requests them.
 fn receive(case: &str, sizes: &[usize]) {
     let run = Run::new(case);
     let names = files(&run, Role::Server, sizes);
@@ -33,7 +33,7 @@ fn receive(case: &str, sizes: &[usize]) {
     assert_eq!((negotiated(&run, Role::Client), run.handshakes().0), ("chat".to_owned(), 1));
 }
 
-/// The client has the files, and the server asks for them.
+/// The client has the files, and the server requests them.
 fn send(case: &str, sizes: &[usize]) {
     let run = Run::new(case);
     let names = files(&run, Role::Client, sizes);
@@ -49,7 +49,7 @@ fn send(case: &str, sizes: &[usize]) {
 /// The sizes of the runner's transfers on streams.
 const STREAMS: [usize; 5] = [100 * KIB, 500 * KIB, 250 * KIB, 1024 * KIB, 2048 * KIB];
 
-/// The sizes of its transfers in datagrams.
+/// The sizes of the runner's transfers in datagrams.
 fn datagrams() -> Vec<usize> {
     (600..1000).step_by(2).collect()
 }

@@ -1,4 +1,4 @@
-//! `weft serve` as a process of its own, and sessions with it.
+//! `weft serve` as a process, and sessions with it.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -7,7 +7,7 @@ use std::{
 
 use wt_api::{CertificateHash, WebTransport, WebTransportOptions};
 
-/// A server on an address; killed when dropped.
+/// A server on an address. Dropping it kills it.
 pub(crate) struct Server {
     pub(crate) child: Child,
     pub(crate) address: String,

@@ -1,4 +1,4 @@
-//! No circle of imports between the modules of a crate.
+//! Finds circles of imports between the modules of a crate.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -8,7 +8,7 @@ use super::{
     tree::Trees,
 };
 
-/// One finding for each set of modules that reach each other, with the shortest circle among them.
+/// One finding for each set of modules that reach each other, with the shortest circle in it.
 pub(crate) fn check(trees: &Trees, imports: &Imports) -> Vec<Finding> {
     let mut after: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (from, to) in imports.keys() {
@@ -28,7 +28,7 @@ pub(crate) fn check(trees: &Trees, imports: &Imports) -> Vec<Finding> {
     found
 }
 
-/// The shortest way from a module back to it, as the modules on it.
+/// The shortest path from a module back to itself, as the modules on it.
 fn shortest(start: usize, after: &BTreeMap<usize, Vec<usize>>) -> Option<Vec<usize>> {
     let mut before: BTreeMap<usize, usize> = BTreeMap::new();
     let mut waiting = VecDeque::from([start]);
@@ -59,7 +59,7 @@ fn reached(start: usize, after: &BTreeMap<usize, Vec<usize>>) -> BTreeSet<usize>
     seen
 }
 
-/// The modules that a module reaches and that reach it.
+/// The modules that a module reaches and that also reach it.
 fn mutual(module: usize, after: &BTreeMap<usize, Vec<usize>>) -> BTreeSet<usize> {
     let mut set = reached(module, after);
     set.retain(|other| reached(*other, after).contains(&module));

@@ -1,11 +1,11 @@
-//! Which findings are excepted, and which exceptions nobody needs any more.
+//! Applies the exceptions, and finds those that nothing needs any more.
 
 use super::{
     finding::{Finding, Rule},
     plan::{Exception, FILE, Plan},
 };
 
-/// The findings that stay, and one for each exception that has no reason or nothing to except.
+/// The remaining findings, and one for each exception that has no reason or no effect.
 pub(crate) fn apply(found: Vec<Finding>, plan: &Plan) -> Vec<Finding> {
     let mut needed = vec![false; plan.exceptions.len()];
     let mut left = Vec::new();
@@ -34,7 +34,7 @@ pub(crate) fn apply(found: Vec<Finding>, plan: &Plan) -> Vec<Finding> {
 }
 
 impl Exception {
-    /// The path ends where a name does: `a/b` covers `a/b/c.rs`, not `a/bc.rs`.
+    /// Whether the path matches. It ends where a name does: `a/b` covers `a/b/c.rs`, not `a/bc.rs`.
     fn covers(&self, finding: &Finding) -> bool {
         let rest = finding.file.strip_prefix(self.path.as_str());
         self.rule == finding.rule

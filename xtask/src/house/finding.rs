@@ -1,8 +1,8 @@
-//! What is against a rule: which rule, where, and what to do about it.
+//! A violation of a rule: which rule, where, and what to do about it.
 
 use std::fmt;
 
-/// A rule, by the name that an exception has for it.
+/// A rule, with the name that exceptions use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Rule {
@@ -20,14 +20,14 @@ pub(crate) enum Rule {
     Exceptions,
 }
 
-/// Something against a rule.
+/// A violation of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) rule: Rule,
-    /// From the workspace's root.
+    /// The path from the workspace's root.
     pub(crate) file: String,
     pub(crate) line: usize,
-    /// The function, where the finding is one of a function.
+    /// The function, if the finding concerns a function.
     pub(crate) item: Option<String>,
     /// What is wrong, and the remedy.
     pub(crate) text: String,

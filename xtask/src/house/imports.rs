@@ -1,7 +1,9 @@
-//! Which module names what of which other one, outside tests: in `use` items, in paths within the code, and in macros' words.
+//! Finds which module names items of which other one, outside tests: in `use` items, in paths within the
+//! code, and in the arguments of macros.
 //!
-//! A name that a module has from another one by `use` is followed to the file that defines it: who imports `super::Varint`, which
-//! the module above only passes on, depends on the file of `Varint` and not on the module above.
+//! A name that a module gets from another one by `use` is followed to the file that defines it. A module that
+//! imports `super::Varint`, which the parent module only re-exports, depends on the file of `Varint` and not
+//! on the parent.
 
 use std::collections::BTreeMap;
 
@@ -17,22 +19,22 @@ use super::{
     tree::Trees,
 };
 
-/// The imports of a package: from module to module, with the first line that does it and the path it names.
+/// The imports of a package: from module to module, with the line and path of the first one.
 pub(crate) type Imports = BTreeMap<(usize, usize), Import>;
 
-/// The first of its kind.
+/// The first import of a pair of modules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Import {
     pub(crate) line: usize,
     pub(crate) path: String,
-    /// It names something that the crate's root passes on.
+    /// Whether it names an item that the crate's root re-exports.
     pub(crate) through_root: bool,
 }
 
-/// What each module has by `use`: the name there, and the path to it.
+/// The names that each module gets by `use`, with their paths.
 type Passed = BTreeMap<usize, BTreeMap<String, Vec<String>>>;
 
-/// How often a name is passed on at most; a circle of names ends here.
+/// How many re-exports are followed at most, which ends circles of names.
 const MOST_PASSES: usize = 8;
 
 pub(crate) fn all(trees: &Trees, sources: &[Source]) -> Imports {
@@ -58,7 +60,7 @@ pub(crate) fn all(trees: &Trees, sources: &[Source]) -> Imports {
     imports
 }
 
-/// Calls `each` with the path, the name it has here, and the line of all that a `use` item names.
+/// Calls `each` with the path, the local name and the line of everything that a `use` item names.
 fn leaves(before: &mut Vec<String>, tree: &UseTree, each: &mut impl FnMut(Vec<String>, String, usize)) {
     let (ident, here) = match tree {
         UseTree::Path(path) => {
@@ -91,13 +93,13 @@ struct Walk<'a> {
     trees: &'a Trees,
     passed: &'a Passed,
     module: usize,
-    /// The modules in the text that the walk is in.
+    /// The inline modules that the walk is in.
     within: Vec<String>,
     imports: &'a mut Imports,
 }
 
 impl Walk<'_> {
-    /// Notes a path, if it leads to another module.
+    /// Records a path, if it leads to another module.
     fn note(&mut self, names: &[String], line: usize) {
         let Some((named, rest)) = self.target(self.module, &self.within, names) else { return };
         let target = self.definition(named, rest);
@@ -113,22 +115,22 @@ impl Walk<'_> {
         }
     }
 
-    /// The module that defines what a module calls by the first of these names.
+    /// The module that defines the item that a module names by the first of these names.
     fn definition(&self, mut module: usize, rest: &[String]) -> usize {
         let mut rest = rest.to_vec();
         for _ in 0..MOST_PASSES {
             let path = rest.first().and_then(|name| self.passed.get(&module)?.get(name));
             let Some((next, after)) = path.and_then(|path| self.target(module, &[], path)) else { break };
             rest = after.iter().chain(&rest[1..]).cloned().collect();
-            // What is behind the name may be a module, of which the path goes on.
+            // The name may stand for a module, in which the path continues.
             module = self.trees.down(next, &rest);
             rest.drain(..self.trees.depth(module) - self.trees.depth(next));
         }
         module
     }
 
-    /// The module that a path in a module leads to, and what is left of the path; `None` for one that begins with a name from
-    /// elsewhere.
+    /// The module to which a path in a module leads, and the rest of the path; `None` if the path starts with
+    /// a name from another crate.
     fn target<'b>(
         &self,
         from: usize,
@@ -163,11 +165,11 @@ impl Walk<'_> {
                 return known.then(|| down(module, names));
             }
         }
-        // What lies in a module of the text lies in its file.
+        // The items of an inline module lie in its file.
         Some(if within.is_empty() { down(module, rest) } else { (module, &[]) })
     }
 
-    /// The paths among the words of a macro, which are no syntax yet.
+    /// Records the paths among the tokens of a macro's arguments, which are not parsed yet.
     fn words(&mut self, tokens: TokenStream) {
         let mut names: Vec<String> = Vec::new();
         let (mut line, mut colons) = (0, 0);
@@ -222,7 +224,7 @@ impl<'a> Visit<'a> for Walk<'_> {
         leaves(&mut Vec::new(), &item.tree, &mut |names, _, line| self.note(&names, line));
     }
 
-    /// `pub(in crate::room)` imports nothing.
+    /// `pub(in crate::room)` does not import anything.
     fn visit_vis_restricted(&mut self, _: &'a VisRestricted) {}
 
     fn visit_path(&mut self, path: &'a Path) {

@@ -1,4 +1,4 @@
-//! No import from a layer above, nor from beside, as `house.toml` has the layers.
+//! Finds imports from a layer above or from the same layer, according to the layers in `house.toml`.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use super::{
     tree::Trees,
 };
 
-/// Holds a package to its lists: that of the package, which each has if it has modules, and those of folders in it.
+/// Checks a package against its lists: the package's own, which each package with modules has, and those of
+/// folders in it.
 pub(crate) fn check(package: &str, trees: &Trees, imports: &Imports, plan: &Plan) -> Vec<Finding> {
     let mut folders: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (at, module) in trees.modules.iter().enumerate().filter(|(_, module)| !module.children.is_empty()) {
@@ -40,7 +41,7 @@ pub(crate) fn check(package: &str, trees: &Trees, imports: &Imports, plan: &Plan
     found
 }
 
-/// A crate's root passes names on to other crates. Who is in the crate imports them from where they are.
+/// A crate's root re-exports names for other crates. Code in the crate imports them from their definition.
 fn through_root<'a>(trees: &'a Trees, imports: &'a Imports) -> impl Iterator<Item = Finding> + 'a {
     imports.iter().filter(|(_, import)| import.through_root).map(|((from, to), import)| {
         let text = format!(
@@ -51,7 +52,8 @@ fn through_root<'a>(trees: &'a Trees, imports: &'a Imports) -> impl Iterator<Ite
     })
 }
 
-/// The name of a folder in the lists: `quic-core` for `quic-core/src`, `quic-core/frame` for `quic-core/src/frame`.
+/// The name of a folder in the lists: `quic-core` for `quic-core/src`, `quic-core/frame` for
+/// `quic-core/src/frame`.
 fn key(package: &str, folder: &str) -> String {
     let below = folder.strip_prefix(package).unwrap_or(folder);
     format!("{package}{}", below.strip_prefix("/src").unwrap_or(below))
@@ -61,16 +63,17 @@ fn finding(file: String, line: usize, text: String) -> Finding {
     Finding { rule: Rule::Layers, file, line, item: None, text }
 }
 
-/// The layers of one folder. A library and a program beside it have one list.
+/// The layers of one folder. A library and a program in the same folder share a list.
 struct List<'a> {
     key: &'a str,
-    /// Where it is in the plan.
+    /// The line of the list in `house.toml`.
     line: usize,
     layers: &'a [Vec<String>],
 }
 
 impl<'a> List<'a> {
-    /// The layer of each module that is listed; `found` takes what is listed twice, is no module, or is not listed.
+    /// The layer of each listed module. Modules that are listed twice, do not exist or are not listed are
+    /// added to `found`.
     fn heights(
         &self,
         parents: &[usize],
@@ -99,7 +102,7 @@ impl<'a> List<'a> {
     }
 }
 
-/// Holds the modules of one folder to its list.
+/// Checks the modules of one folder against its list.
 fn folder(list: &List<'_>, parents: &[usize], trees: &Trees, imports: &Imports) -> Vec<Finding> {
     let (key, mut found) = (list.key, Vec::new());
     let heights = list.heights(parents, trees, &mut found);
@@ -126,7 +129,7 @@ fn folder(list: &List<'_>, parents: &[usize], trees: &Trees, imports: &Imports) 
                 (Some(low), Some(high)) if low < high => {
                     format!("{} is of {other}, which is above {own} in {key}", import.path)
                 }
-                // Downward, or not listed, which is told already.
+                // Downward, or not listed, which is reported already.
                 _ => continue,
             },
         };

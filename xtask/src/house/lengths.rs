@@ -1,4 +1,4 @@
-//! No file of more than 500 lines and no function of more than 70, outside tests.
+//! Finds files of more than 500 lines and functions of more than 70, outside tests.
 
 use syn::{
     ImplItemFn, Item, ItemFn, TraitItemFn,

@@ -1,8 +1,8 @@
-//! Whether the house stands as `docs/architecture.md` says: no circles of imports, no import from a layer above, no file and no
-//! function that grew too long, no table whose order is another one in each run.
+//! Checks that the code has the structure in `docs/architecture.md`: no circles of imports, no import from a
+//! layer above, no file or function that is too long, no hash table whose order differs between runs.
 //!
-//! Owns the order of the rules and how their findings are told. `house.toml` at the root says what the layers are, and which
-//! findings are excepted and why; an exception without a finding is a finding itself.
+//! Owns the order of the rules, and prints their findings. `house.toml` at the root lists the layers, and the
+//! exceptions with their reasons. An exception without a finding is a finding itself.
 
 mod circles;
 mod exceptions;
@@ -23,7 +23,7 @@ use std::{io, path::Path};
 use self::{finding::Finding, plan::Plan};
 use crate::verdict::Outcome;
 
-/// Checks it; `root` is the workspace.
+/// Runs the check; `root` is the workspace.
 pub(crate) fn check(root: &Path) -> Outcome {
     match findings(root) {
         Ok(found) if found.is_empty() => Outcome::Passed,
@@ -35,7 +35,7 @@ pub(crate) fn check(root: &Path) -> Outcome {
     }
 }
 
-/// What is against the rules and not excepted.
+/// The violations that are not excepted.
 fn findings(root: &Path) -> io::Result<Vec<Finding>> {
     let plan = Plan::read(root)?;
     let (mut found, mut files, mut modules) = (Vec::new(), 0, 0);

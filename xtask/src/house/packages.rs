@@ -1,18 +1,18 @@
-//! The packages of the workspace and of those beside it, with the files that each is built from.
+//! The packages of the workspace and of the workspaces beside it, with the source files of each.
 
 use std::{fs, io, path::Path};
 
 use serde::Deserialize;
 
-/// Those that do no I/O, read no clock and draw no randomness.
+/// The packages that do no I/O, read no clock and draw no random numbers.
 const SANS_IO: &[&str] = &["quic-core", "qpack", "h3-core", "wt-session"];
 
 /// A package.
 #[derive(Clone, Debug)]
 pub(crate) struct Package {
-    /// Its folder, from the workspace's root: the name, for us.
+    /// Its folder from the workspace's root, which is also its name.
     pub(crate) name: String,
-    /// The files that are crates, from the workspace's root.
+    /// The root files of its crates, from the workspace's root.
     pub(crate) roots: Vec<String>,
 }
 
@@ -51,7 +51,7 @@ fn manifest(folder: &Path) -> io::Result<Manifest> {
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", file.display())))
 }
 
-/// All of them: the members, and what the workspace excludes because it is one of its own.
+/// All packages: the members, and those that the workspace excludes because they are workspaces of their own.
 pub(crate) fn all(root: &Path) -> io::Result<Vec<Package>> {
     let workspace = manifest(root)?.workspace;
     workspace.members.into_iter().chain(workspace.exclude).map(|name| one(root, name)).collect()

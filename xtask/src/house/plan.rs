@@ -1,4 +1,4 @@
-//! `house.toml`: the layers of each folder that has them, and the exceptions.
+//! `house.toml`: the layers of each folder that has a list, and the exceptions.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
@@ -6,15 +6,15 @@ use serde::Deserialize;
 
 use super::finding::Rule;
 
-/// The file, from the workspace's root.
+/// The path of the file, from the workspace's root.
 pub(crate) const FILE: &str = "house.toml";
 
-/// What the file says.
+/// The content of the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Plan {
-    /// By package, or by package and folder below its root module (`quic-core/congestion`): layers from the lowest to the
-    /// highest, each a list of modules.
+    /// The layers by package, or by package and folder below its root module (`quic-core/congestion`), from
+    /// the lowest to the highest. Each layer is a list of modules.
     #[serde(default)]
     pub(crate) layers: BTreeMap<String, Vec<Vec<String>>>,
     #[serde(default)]
@@ -23,14 +23,14 @@ pub(crate) struct Plan {
     text: String,
 }
 
-/// Something that is against a rule and stays.
+/// A permitted violation.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Exception {
     pub(crate) rule: Rule,
-    /// A file or a folder, from the workspace's root.
+    /// The path of a file or a folder, from the workspace's root.
     pub(crate) path: String,
-    /// The one function that is meant.
+    /// The function, if only one is meant.
     pub(crate) function: Option<String>,
     pub(crate) reason: String,
 }
@@ -41,7 +41,7 @@ impl Plan {
         Ok(Self { text: text.to_owned(), ..toml::from_str(text).map_err(told)? })
     }
 
-    /// The line of the list of this name; 1 for one that is missing.
+    /// The line of the list with this name; 1 if it is missing.
     pub(crate) fn line_of_layers(&self, key: &str) -> usize {
         let is_key = |line: &str| {
             line.split_once('=').is_some_and(|(before, _)| before.trim().trim_matches('"') == key)
@@ -49,7 +49,7 @@ impl Plan {
         self.text.lines().position(is_key).unwrap_or_default() + 1
     }
 
-    /// The line where the exception of this index begins.
+    /// The line where the exception with this index begins.
     pub(crate) fn line_of_exception(&self, index: usize) -> usize {
         let heads = self.text.lines().enumerate().filter(|(_, line)| line.trim() == "[[exceptions]]");
         heads.map(|(at, _)| at + 1).nth(index).unwrap_or(1)

@@ -1,4 +1,4 @@
-//! The files of a package, parsed, and which of their items are tests.
+//! The parsed files of a package, and which of their items are tests.
 
 use std::{fs, io, path::Path};
 
@@ -6,12 +6,12 @@ use syn::{Attribute, Item, Meta, Token, punctuated::Punctuated};
 
 use super::packages::Package;
 
-/// Folders of a package in which nothing is held to the rules: tests, what they are built of, and what is not ours.
+/// The folders of a package that are not checked: tests, what they are built from, and what is not ours.
 const NOT_HELD: &[&str] = &["tests", "target", "corpus"];
 
-/// A file.
+/// A source file.
 pub(crate) struct Source {
-    /// From the workspace's root.
+    /// The path from the workspace's root.
     pub(crate) file: String,
     pub(crate) lines: usize,
     pub(crate) syntax: syn::File,
@@ -25,8 +25,8 @@ impl Source {
     }
 }
 
-/// All files of a package outside tests, in the order of their names. A module that is a test by its attribute is among them:
-/// only the tree of modules tells.
+/// All files of a package outside test folders, sorted by name. They include modules that are tests by their
+/// attribute, which only the module tree shows.
 pub(crate) fn all(root: &Path, package: &Package) -> io::Result<Vec<Source>> {
     let mut files = Vec::new();
     let mut folders = vec![package.name.clone()];
@@ -48,7 +48,7 @@ pub(crate) fn all(root: &Path, package: &Package) -> io::Result<Vec<Source>> {
     files.iter().map(|file| Source::parse(file, &fs::read_to_string(root.join(file))?)).collect()
 }
 
-/// Whether attributes say that an item is compiled for tests alone: `#[test]`, `#[cfg(test)]`, `#[cfg(all(test, …))]`.
+/// Whether attributes restrict an item to tests: `#[test]`, `#[cfg(test)]`, `#[cfg(all(test, …))]`.
 pub(crate) fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let path = attribute.path();
@@ -68,7 +68,7 @@ fn asks_for_tests(meta: &Meta) -> bool {
     }
 }
 
-/// The attributes of an item, where it is of a kind that has some.
+/// The attributes of an item, if its kind has any.
 pub(crate) fn attributes(item: &Item) -> &[Attribute] {
     match item {
         Item::Const(item) => &item.attrs,

@@ -1,6 +1,6 @@
-//! No hash table with random state where a run has to be the same each time.
+//! Finds hash tables with random state where every run must be the same.
 //!
-//! Iteration over hash tables is clippy's to find (`iter_over_hash_type`).
+//! clippy finds iteration over hash tables (`iter_over_hash_type`).
 
 use syn::{
     Item, Path, PathArguments,
@@ -24,7 +24,7 @@ struct Tables<'a> {
     found: Vec<Finding>,
 }
 
-/// What a path names of the standard library's tables, where it leaves the hasher to the default one.
+/// The standard library's table that a path names, if it uses the default hasher.
 fn default_hasher(path: &Path) -> Option<&'static str> {
     path.segments.iter().enumerate().find_map(|(at, segment)| {
         let (name, with_hasher) = match segment.ident.to_string().as_str() {
@@ -33,7 +33,7 @@ fn default_hasher(path: &Path) -> Option<&'static str> {
             "RandomState" => return Some("RandomState"),
             _ => return None,
         };
-        // `HashMap::new` makes one with the default hasher; `HashMap::default` makes what its type says.
+        // `HashMap::new` uses the default hasher; `HashMap::default` uses the one in its type.
         let makes_one =
             path.segments.iter().nth(at + 1).is_some_and(|next| {
                 ["new", "with_capacity", "from"].contains(&next.ident.to_string().as_str())

@@ -1,4 +1,4 @@
-//! The rules on small made-up packages in temporary folders: each is broken once and kept once.
+//! The rules on small invented packages in temporary folders: each rule is violated once and kept once.
 
 use std::{
     fs,
@@ -8,11 +8,11 @@ use std::{
 
 use super::{finding::Rule, findings};
 
-/// A workspace of one package, which is gone with this.
+/// A workspace with one package. Dropping it removes it.
 struct Workspace(PathBuf);
 
 impl Workspace {
-    /// Package `name` with these files below `src/`, held to `plan`.
+    /// A package `name` with these files below `src/`, checked against `plan`.
     fn new(name: &str, plan: &str, files: &[(&str, &str)]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let folder = format!("weft-house-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
@@ -29,7 +29,7 @@ impl Workspace {
         Self(root)
     }
 
-    /// What is found, as rule, file, line and text.
+    /// The findings as rule, file, line and text.
     fn found(&self) -> Vec<(Rule, String, usize, String)> {
         let found = findings(&self.0).expect("a workspace");
         found.into_iter().map(|finding| (finding.rule, finding.file, finding.line, finding.text)).collect()
@@ -48,13 +48,13 @@ impl Drop for Workspace {
 
 const TWO_LAYERS: &str = "[layers]\nroom = [[\"low\"], [\"high\"]]\n";
 
-/// A package `room` of two modules.
+/// A package `room` with two modules.
 fn two(plan: &str, low: &str, high: &str) -> Workspace {
     Workspace::new("room", plan, &[("lib.rs", "mod low;\nmod high;\n"), ("low.rs", low), ("high.rs", high)])
 }
 
 #[test]
-fn a_circle_is_told_with_its_lines_and_imports_downward_are_none() {
+fn a_circle_is_reported_with_its_lines_and_downward_imports_are_allowed() {
     let downward = two(TWO_LAYERS, "pub struct A;\n", "use crate::low::A;\npub struct B(A);\n");
     assert_eq!(downward.rules(), []);
     let circle =
@@ -67,7 +67,7 @@ fn a_circle_is_told_with_its_lines_and_imports_downward_are_none() {
 }
 
 #[test]
-fn of_several_circles_among_the_same_modules_the_shortest_is_told() {
+fn the_shortest_of_several_circles_is_reported() {
     let plan = "[layers]\nroom = [[\"a\"], [\"b\"], [\"c\"]]\n[[exceptions]]\nrule = \"layers\"\npath = \"room\"\nreason = \"the circle is meant\"\n";
     let all = [
         ("lib.rs", "mod a;\nmod b;\nmod c;\n"),
@@ -82,7 +82,7 @@ fn of_several_circles_among_the_same_modules_the_shortest_is_told() {
 }
 
 #[test]
-fn a_parent_that_passes_on_what_a_child_has_of_it_is_a_circle() {
+fn a_parent_that_reexports_what_its_child_uses_is_a_circle() {
     let parent = |defines: &str| {
         let child = "use super::Shared;\npub struct Child(Shared);\n";
         let files = [
@@ -95,7 +95,7 @@ fn a_parent_that_passes_on_what_a_child_has_of_it_is_a_circle() {
     };
     let circle = parent("mod child;\npub use child::Child;\npub struct Shared;\n");
     assert_eq!(circle.rules(), [Rule::Circles]);
-    // The file that defines it is below both; by whose name the child calls it does not matter.
+    // The file that defines it is below both. It does not matter under which path the child names it.
     let shared = parent("mod child;\nmod shared;\npub use child::Child;\npub use shared::Shared;\n");
     assert_eq!(shared.rules(), []);
 }
@@ -178,7 +178,7 @@ fn a_folder_with_a_list_of_its_own_is_held_to_it() {
     assert_eq!(rules("\"room/low\" = [[\"a\"], [\"b\"]]\n"), [Rule::Layers]);
 }
 
-/// A function of so many lines.
+/// A function with this many lines.
 fn function(lines: usize) -> String {
     format!("fn f() {{\n{}}}\n", "    // A line.\n".repeat(lines - 2))
 }
@@ -202,7 +202,7 @@ fn lengths_end_at_their_limits_and_tests_do_not_count() {
 }
 
 #[test]
-fn tables_with_random_state_are_found_where_no_dice_are_and_nowhere_else() {
+fn tables_with_random_state_are_found_in_sans_io_crates_only() {
     let rules = |name: &str, text: &str| Workspace::new(name, "", &[("lib.rs", text)]).rules();
     let broken = [
         "type T = std::collections::HashMap<u8, u8>;\n",
@@ -226,7 +226,7 @@ fn tables_with_random_state_are_found_where_no_dice_are_and_nowhere_else() {
 }
 
 #[test]
-fn an_exception_covers_what_it_names_and_is_found_when_nobody_needs_it() {
+fn an_exception_covers_what_it_names_and_is_found_when_unneeded() {
     let exception = |rule: &str, path: &str, more: &str| {
         format!("[[exceptions]]\nrule = \"{rule}\"\npath = \"{path}\"\n{more}\n")
     };

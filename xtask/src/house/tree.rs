@@ -1,4 +1,4 @@
-//! The modules of a package: which file is which, as the `mod` items of its crates say.
+//! The module tree of a package: the `mod` items of its crates show which file is which module.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,29 +9,29 @@ use super::{
     source::{Source, attributes, is_test},
 };
 
-/// A module that is a file, outside tests.
+/// A module with its own file, outside tests.
 #[derive(Clone, Debug)]
 pub(crate) struct Module {
-    /// From the workspace's root.
+    /// The path from the workspace's root.
     pub(crate) file: String,
-    /// From its crate's root, which has none.
+    /// The module path from its crate's root, whose path is empty.
     pub(crate) path: Vec<String>,
     pub(crate) parent: Option<usize>,
-    /// The folder where its children are, from the workspace's root.
+    /// The folder of its children, from the workspace's root.
     pub(crate) folder: String,
     pub(crate) children: BTreeMap<String, usize>,
 }
 
-/// The modules of all crates of a package; a module is the index into them.
+/// The modules of all crates of a package. A module is an index into them.
 #[derive(Debug, Default)]
 pub(crate) struct Trees {
     pub(crate) modules: Vec<Module>,
-    /// Files that a `mod` item says are tests.
+    /// The files that a `mod` item marks as tests.
     tests: BTreeSet<String>,
 }
 
 impl Trees {
-    /// Whether a file is a test, or below a module that is one.
+    /// Whether a file is a test, or below a test module.
     pub(crate) fn is_test(&self, file: &str) -> bool {
         self.tests.contains(file)
     }
@@ -40,7 +40,7 @@ impl Trees {
         self.modules.iter().position(|module| module.file == file)
     }
 
-    /// The crate that a module is in.
+    /// The crate of a module.
     pub(crate) fn root_of(&self, mut module: usize) -> usize {
         while let Some(parent) = self.modules[module].parent {
             module = parent;
@@ -48,12 +48,12 @@ impl Trees {
         module
     }
 
-    /// How many modules a module is below its crate's root.
+    /// How many levels a module is below its crate's root.
     pub(crate) fn depth(&self, module: usize) -> usize {
         self.modules[module].path.len()
     }
 
-    /// The module that is a file and farthest down a path from a module's children.
+    /// The last module with its own file on a path down from a module.
     pub(crate) fn down<'a>(&self, from: usize, path: impl IntoIterator<Item = &'a String>) -> usize {
         let mut at = from;
         for name in path {
@@ -65,7 +65,7 @@ impl Trees {
         at
     }
 
-    /// Adds a file and what its `mod` items name.
+    /// Adds a file and the modules that its `mod` items declare.
     fn add(&mut self, sources: &[Source], file: &str, parent: Option<usize>, path: &[String]) {
         let Some(source) = sources.iter().find(|source| source.file == file) else { return };
         let folder = folder(file, parent.is_none());
@@ -93,7 +93,7 @@ impl Trees {
         }
     }
 
-    /// Notes a file and all below it as tests.
+    /// Marks a file and everything below it as tests.
     fn mark(&mut self, sources: &[Source], file: &str) {
         self.tests.insert(file.to_owned());
         let Some(source) = sources.iter().find(|source| source.file == file) else { return };
@@ -108,7 +108,7 @@ impl Trees {
     }
 }
 
-/// Where the children of a file are.
+/// The folder of a file's child modules.
 fn folder(file: &str, is_root: bool) -> String {
     match file.rsplit_once('/') {
         Some((folder, _)) if is_root || file.ends_with("/mod.rs") => folder.to_owned(),
@@ -116,7 +116,7 @@ fn folder(file: &str, is_root: bool) -> String {
     }
 }
 
-/// The file of a `mod` item, if it is one of those at hand: a module in the text has none.
+/// The file of a `mod` item, if it is one of `sources`. An inline module has none.
 fn file_of(item: &ItemMod, file: &str, folder: &str, sources: &[Source]) -> Option<String> {
     if item.content.is_some() {
         return None;
@@ -138,7 +138,7 @@ fn file_of(item: &ItemMod, file: &str, folder: &str, sources: &[Source]) -> Opti
     candidates.into_iter().find(|file| sources.iter().any(|source| source.file == *file))
 }
 
-/// The trees of a package's crates.
+/// The module trees of a package's crates.
 pub(crate) fn all(package: &Package, sources: &[Source]) -> Trees {
     let mut trees = Trees::default();
     for root in &package.roots {
@@ -147,7 +147,7 @@ pub(crate) fn all(package: &Package, sources: &[Source]) -> Trees {
     trees
 }
 
-/// How many lines of a file are of items that are tests.
+/// How many lines of a file belong to test items.
 pub(crate) fn lines_of_tests(items: &[Item]) -> usize {
     items
         .iter()

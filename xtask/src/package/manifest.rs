@@ -1,23 +1,23 @@
-//! A manifest of the workspace as the registry gets it: under the package's published name.
+//! The registry's version of a workspace manifest, with the package's published name.
 //!
-//! Owns the differences between the two. It must never know files nor cargo: tables in, tables out.
+//! Owns the differences between the two. It must never know files or cargo: tables in, tables out.
 
 use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-/// The packages that are published: the name in the workspace, and that on the registry.
+/// The published packages: the name in the workspace, and the name on the registry.
 pub(super) type Names = BTreeMap<String, String>;
 
-/// What a package says of itself on the registry. The repository is not among it: nobody has named one yet.
+/// The fields that the registry shows. The repository is not among them, because none is named yet.
 const TOLD: [&str; 5] = ["description", "readme", "keywords", "categories", "license"];
 
-/// The name on the registry, as `[package.metadata.weft]` says; `None`: the package is not published.
+/// The name on the registry from `[package.metadata.weft]`; `None` if the package is not published.
 pub(super) fn published_as(manifest: &Table) -> Option<&str> {
     manifest.get("package")?.get("metadata")?.get("weft")?.get("published-as")?.as_str()
 }
 
-/// What a package does not say of itself.
+/// The required fields that a package lacks.
 pub(super) fn untold(manifest: &Table) -> Vec<&'static str> {
     let package = manifest.get("package");
     TOLD.into_iter().filter(|key| package.and_then(|package| package.get(key)).is_none()).collect()
@@ -34,7 +34,7 @@ pub(super) fn version(workspace: &Table) -> Option<&str> {
     workspace.get("workspace")?.get("package")?.get("version")?.as_str()
 }
 
-/// The manifest of the workspace, with the published packages alone.
+/// The manifest of the workspace with the published packages only.
 pub(super) fn of_workspace(mut manifest: Table, names: &Names) -> Result<Table, String> {
     let workspace = table(&mut manifest, "workspace")?;
     workspace.remove("exclude");
@@ -49,12 +49,12 @@ pub(super) fn of_workspace(mut manifest: Table, names: &Names) -> Result<Table, 
         source.insert("package".to_owned(), published.as_str().into());
         source.insert("version".to_owned(), version.clone());
     }
-    // Those of the product are for its own programs.
+    // The profiles are only for the programs of the product.
     manifest.remove("profile");
     Ok(manifest)
 }
 
-/// The manifest of a workspace of unpacked packages, each with its folder: they depend on each other as they lie there.
+/// The manifest of a workspace of unpacked packages with their folders. They depend on each other by path.
 pub(super) fn of_unpacked(packages: &[(&str, String)]) -> Table {
     let members: Vec<Value> = packages.iter().map(|(_, folder)| folder.as_str().into()).collect();
     let path = |folder: &String| Table::from_iter([("path".to_owned(), folder.as_str().into())]);
@@ -67,8 +67,9 @@ pub(super) fn of_unpacked(packages: &[(&str, String)]) -> Table {
     ])
 }
 
-/// The manifest of a package. The crate keeps the name by which it is imported. Tests stay at home, and with them what they
-/// alone depend on and no registry has. `workspace` is the manifest that [`of_workspace`] gave.
+/// The manifest of a package. The crate keeps the name by which it is imported. Tests are not published, nor
+/// are dependencies that only tests need and no registry has. `workspace` is the manifest from
+/// [`of_workspace`].
 pub(super) fn of_package(
     mut manifest: Table,
     name: &str,

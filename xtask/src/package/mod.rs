@@ -1,7 +1,8 @@
-//! The published crates as the registry would get them: packed under their published names, and each built from its package alone.
+//! The published crates as a registry would get them: packed under their published names, and each built from
+//! its own package.
 //!
-//! Owns the copy of the workspace that has those names. The packages of the workspace keep their own, which programs beside a
-//! clone depend on by path.
+//! Owns the copy of the workspace with those names. The packages of the workspace keep their own names,
+//! because programs beside a clone depend on them by path.
 
 mod manifest;
 
@@ -16,19 +17,20 @@ use toml::Table;
 use crate::verdict::{Outcome, run};
 use manifest::Names;
 
-/// What lies beside a package's manifest and belongs to it.
+/// The files beside a package's manifest that belong to the package.
 const OF_PACKAGES: [&str; 3] = ["src", "examples", "README.md"];
 
-/// What each package has a copy of.
+/// The files of which each package gets a copy.
 const OF_ALL: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
 
-/// What each package has.
+/// The files that each package must have.
 const OF_EACH: [&str; 4] = ["README.md", "LICENSE-MIT", "LICENSE-APACHE", "src/lib.rs"];
 
-/// The first cargo that packs several packages of which one depends on another that no registry has.
+/// The minor version of the first cargo that can pack packages that depend on each other and are on no
+/// registry.
 const LEAST_CARGO: u32 = 90;
 
-/// Where the packages are unpacked, in the folder of the copy.
+/// The folder of the unpacked packages, inside the copy.
 const UNPACKED: &str = "unpacked";
 
 /// `cargo xtask package`.
@@ -45,11 +47,11 @@ pub(crate) fn package(root: &Path, folders: &Folders, cargo: impl Fn(&[&str]) ->
     }
 }
 
-/// Where everything goes.
+/// The folders of the output.
 pub(crate) struct Folders {
-    /// The copy of the workspace.
+    /// The folder of the copy of the workspace.
     pub(crate) copy: PathBuf,
-    /// What the packages are compiled into, and may share with others.
+    /// The target folder, which others may share.
     pub(crate) target: PathBuf,
 }
 
@@ -59,7 +61,8 @@ impl Folders {
     }
 }
 
-/// Packs the crates of the workspace at `root`, and compiles each from its package; `cargo` makes commands of cargo.
+/// Packs the crates of the workspace at `root`, and compiles each from its package. `cargo` makes commands of
+/// cargo.
 pub(crate) fn check(root: &Path, folders: &Folders, cargo: impl Fn(&[&str]) -> Command) -> Outcome {
     let version = cargo(&["--version"]).output();
     let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
@@ -73,8 +76,9 @@ pub(crate) fn check(root: &Path, folders: &Folders, cargo: impl Fn(&[&str]) -> C
         Ok(packages) => packages,
         Err(error) => return Outcome::Failed(format!("packages: {error}")),
     };
-    // Without its own verification: cargo 1.95 unpacks a crate that others depend on once for each version number, and would
-    // compile these against what it was in an earlier run. Offline, since no registry has the names that it would look up.
+    // Without cargo's own verification: cargo 1.95 unpacks a crate that others depend on only once for each
+    // version number, and would compile against the state of an earlier run. Offline, because no registry has
+    // the names that cargo would look up.
     let mut pack = cargo(&["package", "--workspace", "--offline", "--allow-dirty", "--no-verify"]);
     let mut outcome =
         run(pack.current_dir(&folders.copy).env("CARGO_TARGET_DIR", folders.copy.join("target")));
@@ -85,7 +89,7 @@ pub(crate) fn check(root: &Path, folders: &Folders, cargo: impl Fn(&[&str]) -> C
         return Outcome::Failed(why);
     }
     for Published { published, .. } in &packages {
-        // One by one, with the features that each asks for itself.
+        // One by one, so that each has only the features that it enables itself.
         let mut compile = cargo(&["check", "--offline", "-p", published]);
         compile.current_dir(folders.copy.join(UNPACKED)).env("CARGO_TARGET_DIR", &folders.target);
         outcome = run(&mut compile);
@@ -96,7 +100,7 @@ pub(crate) fn check(root: &Path, folders: &Folders, cargo: impl Fn(&[&str]) -> C
     outcome
 }
 
-/// Unpacks the packages side by side, into a workspace where each depends on the others as they lie there.
+/// Unpacks the packages side by side, into a workspace where each depends on the others by path.
 fn unpack(packages: &[Published], folders: &Folders) -> Result<(), String> {
     let unpacked = folders.copy.join(UNPACKED);
     let written = |result: io::Result<()>| result.map_err(|error| format!("{}: {error}", unpacked.display()));
@@ -109,7 +113,8 @@ fn unpack(packages: &[Published], folders: &Folders) -> Result<(), String> {
         let folder = format!("{published}-{version}");
         let file = folders.packages().join(format!("{folder}.crate"));
         let mut tar = Command::new("tar");
-        // With the time of now: cargo gives all files of a package the same old one, and would take what changed for what was.
+        // With the present time: cargo gives all files of a package the same old time, so changed files would
+        // look unchanged.
         let outcome = run(tar.arg("-xzmf").arg(&file).arg("-C").arg(&unpacked));
         if let Outcome::Failed(why) | Outcome::Skipped(why) = outcome {
             return Err(why);
@@ -126,14 +131,14 @@ fn unpack(packages: &[Published], folders: &Folders) -> Result<(), String> {
     written(fs::copy(folders.copy.join("Cargo.lock"), unpacked.join("Cargo.lock")).map(drop))
 }
 
-/// The minor version that `cargo --version` tells.
+/// The minor version in the output of `cargo --version`.
 fn minor(version: &str) -> Option<u32> {
     version.strip_prefix("cargo 1.")?.split('.').next()?.parse().ok()
 }
 
-/// A package that is published.
+/// A published package.
 struct Published {
-    /// Its name in the workspace, which is its folder's.
+    /// Its name in the workspace, which is also its folder.
     name: String,
     /// Its name on the registry.
     published: String,
@@ -141,7 +146,7 @@ struct Published {
     manifest: Table,
 }
 
-/// Writes the copy of the workspace, and says what is in it.
+/// Writes the copy of the workspace, and returns its packages.
 fn write(root: &Path, folder: &Path) -> io::Result<Vec<Published>> {
     let workspace = read(&root.join("Cargo.toml"))?;
     let packages = published(root, &workspace)?;
@@ -150,7 +155,7 @@ fn write(root: &Path, folder: &Path) -> io::Result<Vec<Published>> {
     let workspace = manifest::of_workspace(workspace, &names).map_err(io::Error::other)?;
     fs::create_dir_all(folder)?;
     fs::write(folder.join("Cargo.toml"), workspace.to_string())?;
-    // The versions that are tested; cargo takes out what the copy has not.
+    // The tested versions. Cargo removes what the copy does not need.
     fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock"))?;
     for Published { name, manifest, .. } in &packages {
         let (from, to) = (root.join(name), folder.join(name));
@@ -171,7 +176,7 @@ fn write(root: &Path, folder: &Path) -> io::Result<Vec<Published>> {
     Ok(packages)
 }
 
-/// The packages of the workspace that are published; one that says too little of itself is an error.
+/// The published packages of the workspace. A package that lacks required fields is an error.
 fn published(root: &Path, workspace: &Table) -> io::Result<Vec<Published>> {
     let version =
         manifest::version(workspace).ok_or_else(|| io::Error::other("the workspace has no version"))?;
@@ -192,7 +197,7 @@ fn read(manifest: &Path) -> io::Result<Table> {
     text.parse().map_err(|error| io::Error::other(format!("{}: {error}", manifest.display())))
 }
 
-/// Copies a file, or a folder with all that is in it; what is not there is left out.
+/// Copies a file, or a folder with everything in it. A missing source is skipped.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     if from.is_file() {
         return fs::copy(from, to).map(drop);

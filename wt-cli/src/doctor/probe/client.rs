@@ -1,6 +1,6 @@
-//! One connection, driven by hand from the handshake to the answer to the request for a session.
+//! One connection, driven by hand from the handshake to the response to the request for a session.
 //!
-//! Owns the order of the stages, each with its limit of time. Judges nothing.
+//! Owns the order of the stages and the time limit of each. It judges nothing.
 
 use std::{io, mem, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -29,9 +29,9 @@ use crate::platform;
 const H3_NO_ERROR: u64 = 0x100;
 /// The largest datagram that UDP carries.
 const DATAGRAM: usize = 65_536;
-/// The largest that is sent: the path is not measured.
+/// The largest datagram that is sent, because the path is not measured.
 const SENT: u16 = 1_200;
-/// The time of the first call, far from the smallest one.
+/// The time of the first call, well above the least timestamp.
 const START: Timestamp = Timestamp::from_nanos(1_000_000_000);
 
 pub(super) struct Client {
@@ -41,15 +41,15 @@ pub(super) struct Client {
     quic: Connection,
     h3: h3_core::Connection,
     sessions: Sessions,
-    /// Until it is made.
+    /// Taken when the request is sent.
     request: Option<ConnectRequest>,
     begun: Instant,
     limit: Duration,
-    /// When the stage is over.
+    /// The end of the running stage.
     deadline: Instant,
-    /// Whether any datagram came for this connection.
+    /// Whether any datagram arrived for this connection.
     heard: bool,
-    /// What came for none.
+    /// A response that belongs to no connection.
     noise: Option<Noise>,
     /// The last datagram that was sent.
     sent: Vec<u8>,
@@ -94,7 +94,7 @@ impl Client {
         })
     }
 
-    /// Goes as far as the server goes along.
+    /// Runs the stages as far as the server cooperates.
     pub(super) async fn run(mut self) -> Attempt {
         let mut buffer = vec![0; DATAGRAM];
         while !self.over {
@@ -131,7 +131,7 @@ impl Client {
         self.attempt.payload = platform::path_payload(&self.socket, self.attempt.address);
         let now = self.now();
         self.quic.close(now, H3_NO_ERROR, b"");
-        // Whether the last word arrives changes nothing.
+        // Whether the close arrives changes nothing.
         let _ = self.transmit().await;
         self.attempt
     }
@@ -149,13 +149,14 @@ impl Client {
             let sent = self.socket.send(&self.sent).await;
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Err(error),
-                // The network's business: what is lost is sent again.
+                // Other errors look like loss, and what is lost is sent again.
                 _ => {}
             }
         }
     }
 
-    /// Before the handshake is complete, a refusal ends the attempt; later anyone could have forged it.
+    /// A refusal ends the attempt only while nothing was heard from the server; later anyone could have
+    /// forged it.
     fn on_socket_error(&mut self, error: &io::Error) {
         if error.kind() == io::ErrorKind::ConnectionRefused && !self.heard {
             self.attempt.handshake = Handshake::Refused;
@@ -175,12 +176,12 @@ impl Client {
                 self.heard = true;
                 self.quic.handle_stateless_reset(now);
             }
-            // It holds no connection ID that was given out.
+            // The datagram has no connection ID of ours.
             _ => self.noise = Some(Noise::of(datagram, &self.sent)),
         }
     }
 
-    /// Tells all layers what is new until none has news.
+    /// Passes events between the layers until there are none.
     fn process(&mut self) {
         let mut active = true;
         while mem::take(&mut active) {
@@ -196,7 +197,7 @@ impl Client {
                 self.endpoint.handle_cid_change(self.handle, change);
             }
         }
-        // The next stage begins when the settings are there.
+        // The next stage starts when the SETTINGS have arrived.
         if self.attempt.settings.is_none() && self.h3.peer_settings().is_some() {
             self.attempt.settings = self.h3.peer_settings().cloned();
             self.deadline = Instant::now() + self.limit;

@@ -1,4 +1,5 @@
-//! The prober: knocks at an address and notes what comes back. The only part of the diagnosis that touches the network.
+//! The prober contacts an address and records the responses. It is the only part of the diagnosis that uses
+//! the network.
 
 mod client;
 mod plan;
@@ -20,7 +21,7 @@ pub(super) async fn probe(plan: Plan, address: SocketAddr) -> Attempt {
     attempt
 }
 
-/// Asks for a session alone, within twice the limit.
+/// Only requests a session, within twice the limit.
 pub(super) async fn session(plan: Plan, address: SocketAddr) -> Attempt {
     match Client::new(&plan, address).await {
         Ok(client) => client.run().await,

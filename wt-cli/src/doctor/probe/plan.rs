@@ -1,4 +1,4 @@
-//! What is asked of an address, and the socket that it is asked over.
+//! What to ask an address, and the socket for it.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use wt_session::ConnectRequest;
 
 use crate::platform;
 
-/// What is asked of each address.
+/// What to ask each address.
 #[derive(Clone)]
 pub(in super::super) struct Plan {
     /// The name or address in the URL, for TLS.
@@ -23,7 +23,7 @@ pub(in super::super) struct Plan {
     pub(in super::super) limit: Duration,
 }
 
-/// A socket that talks to this address alone, and so hears of refusals.
+/// A socket that is connected to this address, and so receives refusals.
 pub(super) async fn connect(remote: SocketAddr) -> io::Result<UdpSocket> {
     let any = match remote {
         SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -31,7 +31,7 @@ pub(super) async fn connect(remote: SocketAddr) -> io::Result<UdpSocket> {
     };
     let socket = UdpSocket::bind(SocketAddr::from((any, 0))).await?;
     socket.connect(remote).await?;
-    // What arrives in pieces here would not arrive from a browser.
+    // A fragmented response here would not arrive at a browser.
     platform::forbid_fragments(&socket, remote)?;
     Ok(socket)
 }

@@ -1,5 +1,5 @@
-//! TLS that goes on whatever certificate it meets: it is judged afterwards, so that what comes behind it can be
-//! explained as well. Nothing but the request for a session is ever sent over such a connection.
+//! TLS that accepts any certificate. The certificate is judged afterwards, so that later steps can be
+//! explained too. Such a connection sends nothing but the request for a session.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-/// Settings with which one connection is made.
+/// The TLS settings of one connection.
 pub(in super::super) fn config() -> Result<Arc<ClientConfig>, Error> {
     let provider = Arc::new(default_provider());
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -25,7 +25,7 @@ pub(in super::super) fn config() -> Result<Arc<ClientConfig>, Error> {
     Ok(Arc::new(config))
 }
 
-/// Accepts whoever signed the handshake with the key of the certificate shown.
+/// Accepts any server that signed the handshake with the key of its certificate.
 #[derive(Debug)]
 struct Anyone(Arc<CryptoProvider>);
 

@@ -1,4 +1,5 @@
-//! Which versions a server speaks: a packet of a reserved version asks for them (RFC 9000 §6.1, §15).
+//! Finds the versions that a server supports. A packet of a reserved version asks for them (RFC 9000 §6.1,
+//! §15).
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -13,17 +14,17 @@ use super::{
     plan::connect,
 };
 
-/// A version that nobody speaks.
+/// A reserved version that nobody supports.
 const RESERVED: u32 = 0x1a2a_3a4a;
-/// A server takes no first datagram below this (RFC 9000 §14.1).
+/// The least size of a first datagram, in bytes (RFC 9000 §14.1).
 const DATAGRAM: usize = 1200;
 const ID: usize = 8;
-/// Many servers and networks stay silent here, which is no fault: no more patience than this.
+/// The longest wait. Many servers and networks stay silent here, which is no fault.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// When the packet is repeated first; each further wait is twice as long.
+/// When the packet is first repeated. Each further wait is twice as long.
 const REPEAT: Duration = Duration::from_millis(200);
 
-/// Asks until there is an answer, or `limit` is over.
+/// Asks until there is a response, or `limit` has passed.
 pub(super) async fn ask(remote: SocketAddr, limit: Duration) -> Versions {
     match exchange(remote, limit.min(PATIENCE)).await {
         Ok(versions) => versions,
@@ -55,7 +56,7 @@ async fn exchange(remote: SocketAddr, limit: Duration) -> io::Result<Versions> {
     Ok(heard)
 }
 
-/// A long header of the reserved version, and nothing that could be understood.
+/// A packet with a long header of the reserved version and no meaningful content.
 fn question(ids: &[u8; 2 * ID]) -> Vec<u8> {
     let (destination, source) = ids.split_at(ID);
     let length = [ID as u8];
@@ -64,7 +65,7 @@ fn question(ids: &[u8; 2 * ID]) -> Vec<u8> {
     packet
 }
 
-/// The versions, if this is an answer to the question.
+/// The versions, if this is a response to the question.
 fn answer(datagram: &[u8], ids: &[u8; 2 * ID]) -> Option<Vec<u32>> {
     let (destination, source) = ids.split_at(ID);
     offered_versions(datagram, source, destination)
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_answer_to_the_question_counts() {
+    fn only_the_response_to_the_question_counts() {
         let ids: [u8; 16] = std::array::from_fn(|i| i as u8);
         let question = question(&ids);
         assert_eq!(question.len(), DATAGRAM);

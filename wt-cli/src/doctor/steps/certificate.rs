@@ -1,4 +1,4 @@
-//! The server's certificate: what it says, and what a client makes of it.
+//! The server's certificate, and whether a client accepts it.
 
 use std::time::SystemTime;
 
@@ -12,7 +12,7 @@ use crate::{
     texts,
 };
 
-/// The steps about a chain; none if no certificate came.
+/// The steps for a chain; none if no certificate arrived.
 pub(super) fn judge(chain: &[Vec<u8>], wanted: &Wanted) -> Vec<Step> {
     let Some(end_entity) = chain.first() else { return Vec::new() };
     let Some(details) = CertificateDetails::from_der(end_entity) else {
@@ -57,7 +57,8 @@ fn names(details: &CertificateDetails, wanted: &Wanted) -> Step {
     Step::failed(NAME, fact, "connect to one of these names, or get a certificate that holds the other")
 }
 
-/// Whether a certificate for these is one for the host; a wildcard stands for one label (RFC 9525 §6.3).
+/// Whether a certificate with these names is valid for the host. A wildcard stands for one label (RFC 9525
+/// §6.3).
 fn covers(names: &[String], host: &str) -> bool {
     names.iter().any(|name| match name.strip_prefix("*.") {
         Some(parent) => host
@@ -83,8 +84,8 @@ fn validity(details: &CertificateDetails, now: SystemTime) -> Step {
     }
 }
 
-/// What browsers ask of certificates that are accepted by hash, where this one fails. Time is told before. What this
-/// library takes all the same is no failure.
+/// The rules of browsers for certificates by hash that this certificate breaks. The validity is reported
+/// elsewhere. A certificate that this library accepts anyway is no failure.
 fn browser_rules(details: &CertificateDetails, now: SystemTime, taken: bool) -> Vec<Step> {
     let broken = rules::by_hash(details, now).into_iter().filter(|rule| !rule.ok && rule.rule != "valid now");
     let remedy = "make one that browsers take by hash: weft cert make";

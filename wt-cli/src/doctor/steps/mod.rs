@@ -1,4 +1,4 @@
-//! The steps: pure functions of what was observed.
+//! The steps: pure functions of the observations.
 
 pub(super) mod certificate;
 pub(super) mod network;
@@ -10,7 +10,7 @@ mod wanted;
 pub(super) use self::wanted::{Trust, Wanted};
 use super::{facts::Attempt, step::Step};
 
-/// The steps that one address explains, from QUIC's version on, as far as it went.
+/// The steps for one address, from QUIC's version on, as far as it got.
 pub(super) fn explain(attempt: &Attempt, wanted: &Wanted) -> Vec<Step> {
     let mut steps: Vec<Step> = network::version(attempt).into_iter().collect();
     steps.extend(network::handshake(attempt));

@@ -11,7 +11,7 @@ use super::super::{
 };
 use crate::texts;
 
-/// The TLS alert of a server that has none of the client's protocols (RFC 7301 §3.2).
+/// The TLS alert of a server that supports none of the client's protocols (RFC 7301 §3.2).
 const NO_APPLICATION_PROTOCOL: u8 = 120;
 
 /// The addresses of the name.
@@ -36,19 +36,20 @@ pub(in super::super) fn names(host: &str, found: &Result<Vec<SocketAddr>, String
     Step::ok(NAME, format!("{} ({family})", list.join(", ")))
 }
 
-/// Whether each address answers at all. One that does not is a failure only if none does.
+/// Whether each address responds. An address that does not is a failure only if none does.
 pub(in super::super) fn reachable(host: &str, attempts: &[Attempt]) -> Vec<Step> {
     let any = attempts.iter().any(Attempt::is_alive);
     attempts.iter().map(|attempt| reach(host, attempt, any)).collect()
 }
 
-/// Whether browsers fail that ask `::1` alone for localhost, while another address of it answers.
+/// Whether browsers fail because they only try `::1` for localhost, while another address responds.
 pub(in super::super) fn is_lost_to_browsers(host: &str, attempts: &[Attempt]) -> bool {
     attempts.iter().any(Attempt::is_alive)
         && attempts.iter().any(|attempt| !attempt.is_alive() && is_missed_by_browsers(host, attempt))
 }
 
-/// Whether this is the address that browsers ask for. A machine without IPv6 has none to ask; one that forbids it has.
+/// Whether this is an address that browsers try. A machine without IPv6 has no such address, but one that
+/// forbids IPv6 does.
 fn is_missed_by_browsers(host: &str, attempt: &Attempt) -> bool {
     let can_be_asked = match &attempt.versions {
         Versions::NotSent(error) => error.kind() == io::ErrorKind::PermissionDenied,
@@ -57,7 +58,7 @@ fn is_missed_by_browsers(host: &str, attempt: &Attempt) -> bool {
     loopback(host).is_some() && attempt.address.is_ipv6() && can_be_asked
 }
 
-/// The least datagram that every path must carry (RFC 9000 §14), in bytes.
+/// The least datagram size that every path must carry (RFC 9000 §14), in bytes.
 const LEAST_PAYLOAD: u32 = 1_200;
 
 fn reach(host: &str, attempt: &Attempt, any: bool) -> Step {
@@ -102,7 +103,7 @@ fn reach(host: &str, attempt: &Attempt, any: bool) -> Step {
         )
     };
     if any && is_missed_by_browsers(host, attempt) {
-        // Nothing that listens there as well would change it.
+        // Another listener there would not help.
         if attempt.noise().is_some() || matches!(attempt.versions, Versions::NotSent(_)) {
             return Step::failed(name, fact, remedy).for_browsers();
         }
@@ -127,12 +128,12 @@ fn version_name(version: u32) -> String {
     }
 }
 
-/// Reserved versions exercise negotiation and mean nothing (RFC 9000 §15).
+/// Reserved versions only exercise version negotiation (RFC 9000 §15).
 fn is_reserved(version: u32) -> bool {
     version & 0x0f0f_0f0f == 0x0a0a_0a0a
 }
 
-/// QUIC's version.
+/// The step for QUIC's version.
 pub(in super::super) fn version(attempt: &Attempt) -> Option<Step> {
     const NAME: &str = "QUIC version";
     let offered = match (&attempt.handshake, &attempt.versions) {
@@ -152,7 +153,7 @@ pub(in super::super) fn version(attempt: &Attempt) -> Option<Step> {
     Some(Step::failed(NAME, fact, "enable QUIC version 1 (RFC 9000) on the server"))
 }
 
-/// The handshake; nothing if the server never answered. What ALPN ended is told there.
+/// The step for the handshake; none if the server never responded. If ALPN ended it, the ALPN step says so.
 pub(in super::super) fn handshake(attempt: &Attempt) -> Option<Step> {
     const NAME: &str = "TLS handshake";
     if is_alpn(&attempt.handshake) {
@@ -198,7 +199,7 @@ fn ended_remedy(error: &ConnectionError) -> &'static str {
     }
 }
 
-/// Whether the server knew no protocol in common.
+/// Whether the handshake ended because there was no common protocol.
 pub(in super::super) fn is_alpn(handshake: &Handshake) -> bool {
     match handshake {
         Handshake::Ended(ConnectionError::Tls { alert, .. }) => *alert == NO_APPLICATION_PROTOCOL,
@@ -209,7 +210,7 @@ pub(in super::super) fn is_alpn(handshake: &Handshake) -> bool {
     }
 }
 
-/// The application protocol of the connection.
+/// The step for the application protocol of the connection.
 pub(in super::super) fn alpn(attempt: &Attempt) -> Option<Step> {
     const NAME: &str = "ALPN";
     let remedy = "the service at this port is no HTTP/3: enable h3 on the server, or use its port";
@@ -251,7 +252,7 @@ mod tests {
         assert_eq!(
             [steps[0].verdict, steps[1].verdict],
             [Verdict::Failed, Verdict::Ok],
-            "browsers ask it alone"
+            "browsers try no other address"
         );
         assert!(steps[0].remedy.as_ref().unwrap().contains("[::1]:4433"), "{steps:?}");
         assert!(
@@ -267,7 +268,7 @@ mod tests {
         let steps = reachable("localhost", &[closed, attempt("127.0.0.1:4433")]);
         assert!(steps.iter().all(|step| step.verdict == Verdict::Failed));
         assert!(steps[0].fact.contains("refused") && steps[1].fact.contains("silent"), "{steps:?}");
-        // One that rejects answers as a port does at which nobody listens.
+        // A rejecting firewall responds like a port on which nothing listens.
         let remedy = steps[0].remedy.as_ref().unwrap();
         assert!(remedy.contains("start the server") && remedy.contains("a firewall"), "{steps:?}");
         let mut prohibited = attempt("192.0.2.1:443");
@@ -278,7 +279,7 @@ mod tests {
         let mut unrouted = attempt("[2001:db8::1]:443");
         unrouted.versions = Versions::NotSent(Arc::new(io::ErrorKind::NetworkUnreachable.into()));
         assert!(reachable("a", &[unrouted])[0].remedy.as_ref().unwrap().contains("has a route"));
-        // What a router said of the path explains the silence, unless the path is wide enough.
+        // A router's report about the path explains the silence, unless the path is wide enough.
         for (payload, told) in [(972, "datagrams of 972 bytes at most"), (1_199, "1199"), (1_200, "silent")] {
             let mut narrow = attempt("192.0.2.1:443");
             narrow.payload = Some(payload);
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_not_quic_is_told_where_it_is_seen() {
+    fn a_response_that_is_not_quic_is_reported_where_it_is_seen() {
         let noisy = |handshake, versions| Attempt { versions, handshake, ..attempt("[::1]:4433") };
         for (noise, told) in
             [(Noise::Echo, "sends back"), (Noise::Bytes(0), "0 bytes"), (Noise::Bytes(1), "1 byte")]
@@ -301,7 +302,7 @@ mod tests {
                 assert!(step.fact.contains("not QUIC") && step.fact.contains(told), "{step:?}");
                 assert!(step.remedy.as_ref().unwrap().contains("UDP port 4433"), "{step:?}");
                 assert_eq!((version(&seen), handshake(&seen), alpn(&seen)), (None, None, None));
-                // A browser asks it alone for localhost, and no server can listen there as well.
+                // A browser tries no other address for localhost, and no other server can listen on this one.
                 let good = Attempt { versions: Versions::Offered(vec![1]), ..attempt("127.0.0.1:4433") };
                 let step = &reachable("localhost", &[seen, good])[0];
                 assert!(step.is_for_browsers && step.remedy.as_ref().unwrap().contains("another program"));
@@ -313,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_their_families() {
+    fn names_show_their_address_families() {
         let both = vec!["[::1]:1".parse().unwrap(), "127.0.0.1:1".parse().unwrap()];
         assert_eq!(names("localhost", &Ok(both.clone())).fact, "::1, 127.0.0.1 (both families)");
         assert_eq!(names("localhost", &Ok(both[..1].to_vec())).fact, "::1 (IPv6 alone)");
@@ -324,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_told_by_name() {
+    fn versions_are_shown_by_name() {
         let mut attempt = attempt("127.0.0.1:1");
         assert_eq!(version(&attempt), None);
         attempt.versions = Versions::Offered(vec![0x1a2a_3a4a, 1, 0x6b33_43cf, 0xff00_001d]);
@@ -347,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_protocol_is_no_failure_of_tls() {
+    fn a_missing_protocol_is_not_a_tls_failure() {
         let mut attempt = attempt("127.0.0.1:1");
         attempt.handshake = closed(120);
         assert_eq!(handshake(&attempt), None);

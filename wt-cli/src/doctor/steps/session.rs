@@ -1,4 +1,4 @@
-//! The dialect, the answer to the request, the application protocol.
+//! The steps for the dialect, the response to the request, and the application protocol.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use wt_session::{Dialect, Refusal};
@@ -68,7 +68,7 @@ fn answer(session: &Session) -> Option<Step> {
     })
 }
 
-/// What a page of this origin, the server's own, hears where a program without one has a session.
+/// What a page of the server's own origin would get where a program without an origin gets a session.
 pub(in super::super) fn pages(origin: &str, session: &Session) -> Option<Step> {
     const NAME: &str = "pages";
     match session {
@@ -84,7 +84,7 @@ pub(in super::super) fn pages(origin: &str, session: &Session) -> Option<Step> {
     }
 }
 
-/// The fields that `wanted` picks, in one line; `None` if there is none.
+/// The fields that `wanted` selects, in one line; `None` if there are none.
 fn fields(headers: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) -> Option<String> {
     let text = |(name, value): (&HeaderName, &HeaderValue)| {
         format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))
@@ -93,7 +93,7 @@ fn fields(headers: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) -> Option<S
     (!fields.is_empty()).then(|| fields.join("; "))
 }
 
-/// Whether a field of a refusal says who refused, why, or what to do.
+/// Whether a field of a refusal explains who refused, why, or what to do.
 fn explains(name: &HeaderName) -> bool {
     [header::ALLOW, header::RETRY_AFTER, header::SERVER, header::LOCATION, header::WWW_AUTHENTICATE]
         .contains(name)
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_session_the_dialect_is_told_from_the_settings() {
+    fn without_a_session_the_dialect_is_derived_from_the_settings() {
         let step = dialect(&attempt(status(404))).unwrap();
         assert!(step.fact.starts_with("draft 16 would be spoken"), "{step:?}");
         let mut plain = attempt(Session::NotAsked);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_have_remedies_of_their_own() {
+    fn statuses_have_their_own_remedies() {
         for (code, words) in
             [(404, "path"), (403, "--origin"), (302, "redirects"), (500, "log"), (429, "limit"), (418, "2xx")]
         {

@@ -1,4 +1,4 @@
-//! The server's SETTINGS, one by one.
+//! The steps for the server's SETTINGS, one by one.
 
 use h3_core::{Settings, settings::id};
 use wt_session::Dialect;
@@ -22,7 +22,7 @@ fn extended_connect(settings: &Settings) -> Step {
         return Step::ok(name, "1: extended CONNECT is understood (RFC 9220)");
     }
     let remedy = format!("send {:#x} = 1", id::ENABLE_CONNECT_PROTOCOL);
-    // Draft 02 alone did not ask for it.
+    // Only draft 02 did not require it.
     let only_02 = newest(settings) == Some(Dialect::Draft02);
     if only_02 {
         Step::warning(name, "not sent; draft 02 implies it", remedy)
@@ -42,14 +42,14 @@ fn datagrams(settings: &Settings) -> Step {
     }
 }
 
-/// The value with which a dialect is announced; 0 if it is not.
+/// The value with which a dialect is announced; 0 if it is not announced.
 fn announced(dialect: Dialect, settings: &Settings) -> u64 {
     match dialect {
         Dialect::Draft02 => settings.wt_enabled_draft02,
         Dialect::Draft07 => settings.wt_max_sessions_draft07,
         Dialect::Draft14 => settings.wt_max_sessions_draft13,
         Dialect::Draft16 => settings.wt_enabled,
-        // A dialect of a later version of the library has a setting of its own.
+        // A dialect of a later version of the library has its own setting.
         _ => 0,
     }
 }
@@ -95,7 +95,7 @@ fn session_flow_control(settings: &Settings) -> Step {
 }
 
 fn fields(settings: &Settings) -> Step {
-    // A request of a browser has several hundred bytes of fields.
+    // A browser's request has several hundred bytes of fields.
     const TIGHT: u64 = 2_048;
     const NAME: &str = "field sections";
     let limit = settings.max_field_section_size;
@@ -120,7 +120,7 @@ mod tests {
         wt_session::Sessions::settings(&wt_session::Config::default())
     }
 
-    /// The steps that are not well.
+    /// The steps with a complaint.
     fn complaints(settings: &Settings) -> Vec<(String, Verdict)> {
         let steps = judge(Some(settings)).into_iter().filter(|step| step.verdict != Verdict::Ok);
         steps.map(|step| (step.name.split(' ').next().unwrap().to_owned(), step.verdict)).collect()
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_library_sends_is_well() {
+    fn settings_of_this_library_have_no_complaints() {
         assert_eq!(complaints(&all()), []);
         assert_eq!(judge(Some(&all())).len(), 8);
         assert_eq!(newest(&all()), Some(Dialect::Draft16));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_settings_are_named() {
         let plain = Settings::default();
         assert_eq!(
             complaints(&plain),

@@ -1,14 +1,15 @@
-//! QUIC's transport parameters, as far as sessions depend on them.
+//! The steps for QUIC's transport parameters, as far as sessions depend on them.
 
 use quic_core::TransportParameters;
 
 use super::super::step::Step;
 
-/// Datagrams below this are of little use: QUIC itself needs paths that carry 1200 bytes (RFC 9000 §14).
+/// The least useful datagram size. QUIC itself needs paths that carry 1200 bytes (RFC 9000 §14).
 const USEFUL_DATAGRAM: u64 = 1200;
-/// Control stream and the two of QPACK (RFC 9114 §6.2).
+/// How many unidirectional streams HTTP/3 needs: the control stream and two QPACK streams (RFC 9114 §6.2).
 const CRITICAL_STREAMS: u64 = 3;
-/// Chromium rejects a stream beyond the limit instead of waiting, and the session takes one itself.
+/// The least useful stream limit. At the limit, Chromium fails a new stream instead of waiting, and the
+/// session itself takes one.
 const ENOUGH_STREAMS: u64 = 256;
 
 pub(super) fn judge(parameters: &TransportParameters) -> [Step; 5] {

@@ -1,12 +1,12 @@
-//! What steps judge by, beside what was observed.
+//! The criteria of the steps, apart from observations.
 
-/// What was asked for and the circumstances, as far as steps judge by them.
+/// The request and its circumstances, as far as steps depend on them.
 pub(in super::super) struct Wanted {
     pub(in super::super) host: String,
     /// How the certificate is judged.
     pub(in super::super) trust: Trust,
     pub(in super::super) now: std::time::SystemTime,
-    /// Application protocols on offer.
+    /// The application protocols that are offered.
     pub(in super::super) protocols: Vec<String>,
 }
 

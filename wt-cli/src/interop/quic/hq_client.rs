@@ -1,4 +1,4 @@
-//! Gets files over HTTP/0.9: `GET /name` on a bidirectional stream, the content until its end.
+//! Gets files over HTTP/0.9: sends `GET /name` on a bidirectional stream and reads the content to its end.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,17 +18,17 @@ use wt_cli::engine;
 
 /// The files of one connection.
 pub(super) struct Application {
-    /// Not asked for yet.
+    /// Files that are not requested yet.
     waiting: VecDeque<String>,
-    /// Asked for: the path and what has come.
+    /// Requested files: the path and the data so far.
     open: HashMap<StreamId, (String, Vec<u8>)>,
     downloads: PathBuf,
     feature: Feature,
-    /// Set: the connection stays until a ticket came.
+    /// If set, the connection stays open until a ticket arrives.
     ticket: Option<Arc<Seen>>,
     updated: bool,
     outcome: Result<(), Failure>,
-    /// All is there and as it should be, or something went wrong.
+    /// Everything arrived as expected, or something went wrong.
     over: bool,
 }
 
@@ -62,7 +62,7 @@ impl Application {
         self.over = true;
     }
 
-    /// Asks for as many files as the server has credit for.
+    /// Requests as many files as the server has credit for.
     fn ask(&mut self, connection: &mut Connection) {
         while let Some(path) = self.waiting.front() {
             let Some(id) = connection.open(Dir::Bidi) else { return };
@@ -94,7 +94,7 @@ impl Application {
         }
     }
 
-    /// Once all files are there, whether the connection showed what the case is about.
+    /// Once all files have arrived, checks whether the connection showed the tested feature.
     fn judge(&mut self, connection: &Connection) {
         let all = self.open.is_empty() && self.waiting.is_empty();
         if !all || self.over || self.ticket.as_ref().is_some_and(|seen| seen.tickets() == 0) {

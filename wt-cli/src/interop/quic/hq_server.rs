@@ -8,12 +8,12 @@ use quic_core::{Connection, ConnectionHandle, Dir, Event, StreamId, base::Timest
 use crate::files;
 use wt_cli::engine;
 
-/// The longest request that is taken, in bytes.
+/// The longest accepted request, in bytes.
 const MAX_REQUEST: usize = 4096;
-/// The code of streams whose request cannot be answered.
+/// The code for streams whose request cannot be answered.
 const NO_SUCH_FILE: u64 = 1;
 
-/// A stream: first its request comes, then its content goes.
+/// A stream: first it receives its request, then it sends the content.
 enum Stream {
     Request(Vec<u8>),
     Content(Bytes),

@@ -1,4 +1,4 @@
-//! Gets files over HTTP/3 with `h3-core`, all on one connection and at the same time.
+//! Gets files over HTTP/3 with `h3-core`, all on one connection and concurrently.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -17,9 +17,9 @@ use wt_cli::engine;
 /// The files of a connection.
 pub(super) struct Application {
     h3: h3_core::Connection,
-    /// Not asked for yet: the path and the head of the request.
+    /// Files that are not requested yet: the path and the head of the request.
     waiting: VecDeque<(String, RequestHead)>,
-    /// Asked for: the path and what has come.
+    /// Requested files: the path and the data so far.
     open: HashMap<StreamId, (String, Vec<u8>)>,
     downloads: PathBuf,
     outcome: Result<(), Failure>,
@@ -65,7 +65,7 @@ impl Application {
                 Ok(stream) => {
                     self.open.insert(stream, (path, Vec::new()));
                 }
-                // More credit is told.
+                // An event will report more credit.
                 Err(SendError::NoStream) => return self.waiting.push_front((path, head)),
                 Err(error) => return self.fail(format!("{path}: {error}")),
             }
@@ -102,7 +102,7 @@ impl Application {
         }
     }
 
-    /// Told once or twice: by reading, and by an event.
+    /// Called once or twice: after a read, and for an event.
     fn finish(&mut self, stream: StreamId) {
         let Some((path, content)) = self.open.remove(&stream) else { return };
         if let Err(error) = files::save(&self.downloads, &path, &content) {

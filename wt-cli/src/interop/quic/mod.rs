@@ -1,5 +1,5 @@
-//! Transfers directly over `quic-core`: HTTP/0.9 for the cases of QUIC, and the client of HTTP/3, whose requests share one
-//! connection.
+//! Transfers directly over `quic-core`: HTTP/0.9 for the QUIC cases, and the HTTP/3 client, whose requests
+//! share one connection.
 
 mod hq_client;
 mod hq_server;
@@ -22,7 +22,7 @@ use crate::{
     tls::{self, Suites},
 };
 
-/// What the system is asked for, in bytes.
+/// The size of the socket buffers, in bytes.
 const SOCKET_BUFFER: usize = 4 << 20;
 
 fn suites(feature: Feature) -> Suites {
@@ -45,16 +45,16 @@ pub(crate) async fn server(feature: Feature, environment: &Environment) -> Resul
     Ok(engine.run(&mut hq_server::Application::new(environment.www.clone())).await?)
 }
 
-/// Where a client's URLs lead.
+/// The server in a client's URLs.
 struct Target {
     host: String,
     remote: SocketAddr,
-    /// Paths of the files, in the order of `REQUESTS`.
+    /// The paths of the files, in the order of `REQUESTS`.
     paths: Vec<String>,
 }
 
 impl Target {
-    /// All URLs name the same server.
+    /// Resolves the URLs, which all name the same server.
     async fn of(requests: &[String]) -> Result<Self, Failure> {
         let urls: Result<Vec<_>, _> = requests.iter().map(|request| Url::parse(request)).collect();
         let urls = urls.map_err(|error| format!("REQUESTS: {error}"))?;
@@ -78,12 +78,12 @@ impl Target {
     }
 }
 
-/// Windows that files of a megabyte exceed several times.
+/// Transport settings with windows that files of a megabyte exceed several times.
 fn transport() -> TransportConfig {
     TransportConfig::new()
         .stream_receive_window(64 << 10)
         .receive_window(256 << 10)
-        // Cases lose three packets in ten, each way.
+        // Some cases lose three of ten packets in each direction.
         .handshake_timeout(Some(Duration::from_secs(60)))
 }
 
@@ -112,7 +112,7 @@ pub(crate) async fn client(feature: Feature, environment: &Environment) -> Resul
     judge(feature, connections, seen.certificates())
 }
 
-/// Whether as many handshakes showed a certificate as the case asks for.
+/// Checks that the server showed a certificate in as many handshakes as the case expects.
 fn judge(feature: Feature, connections: usize, certificates: usize) -> Result<(), Failure> {
     let expected = if feature == Feature::Resumption { 1 } else { connections };
     if certificates == expected {

@@ -1,7 +1,8 @@
-//! What both ends do in a session: send the files that the other end asks for, take those that it sends, and ask.
+//! What both ends do in a session: send requested files, receive files, and request files.
 //!
-//! `GET name` asks, on a stream of either kind or in a datagram. The answer is the content on the same bidirectional
-//! stream; or `PUSH name`, a line feed and the content, on a unidirectional stream or in a datagram.
+//! `GET name` is a request, on a stream of either kind or in a datagram. The response is the content on the
+//! same bidirectional stream. On a unidirectional stream or in a datagram it is `PUSH name`, a line feed and
+//! the content.
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
@@ -11,15 +12,15 @@ use wt_api::{BidirectionalStream, ReceiveStream, SendStreamOptions, WebTransport
 
 use crate::{case::Carrier, environment::Environment, files, tell::Failure};
 
-/// The most that is taken on one stream, in bytes.
+/// The most data that one stream may carry, in bytes.
 const MAX_FILE: usize = 64 << 20;
-/// How long answers in datagrams may take before what is missing is asked for again.
+/// How long to wait for responses in datagrams before missing files are requested again.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A session's folders, and the tasks that answer in it.
+/// A session's folders, and the tasks that respond in it.
 pub(super) struct Exchange {
     shared: Arc<Shared>,
-    /// Names of files that came by PUSH.
+    /// The names of files that arrived by PUSH.
     received: mpsc::UnboundedReceiver<String>,
     _tasks: JoinSet<()>,
 }
@@ -65,7 +66,7 @@ fn told(error: impl std::fmt::Display) -> Failure {
 }
 
 impl Exchange {
-    /// Begins to answer in the session of this endpoint.
+    /// Starts to respond in the session of this endpoint.
     pub(super) fn start(session: WebTransport, environment: &Environment, endpoint: &str) -> Self {
         let (tell, received) = mpsc::unbounded_channel();
         let (www, downloads) = (environment.www.join(endpoint), environment.downloads.join(endpoint));
@@ -77,7 +78,7 @@ impl Exchange {
         Self { shared, received, _tasks: tasks }
     }
 
-    /// Gets these files, all at the same time.
+    /// Gets these files, all concurrently.
     pub(super) async fn get(mut self, carrier: Carrier, names: Vec<String>) -> Result<(), Failure> {
         let mut missing: BTreeSet<String> = names.into_iter().collect();
         match carrier {
@@ -110,7 +111,8 @@ impl Exchange {
         Ok(())
     }
 
-    /// Strikes out what comes, until nothing is missing or nothing has come for a while: datagrams may be lost.
+    /// Removes files that arrive from `missing`, until none is missing or none has arrived for a while, since
+    /// datagrams may be lost.
     async fn take_datagrams(&mut self, missing: &mut BTreeSet<String>) -> Result<(), Failure> {
         while !missing.is_empty() {
             match tokio::time::timeout(PATIENCE, self.next()).await {
@@ -121,7 +123,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// The next file that came.
+    /// The next file that arrives.
     async fn next(&mut self) -> Result<String, Failure> {
         tokio::select! {
             name = self.received.recv() => name.ok_or_else(|| "nobody receives".to_owned()),
@@ -200,7 +202,7 @@ impl Shared {
     }
 
     fn load(&self, name: &str) -> Result<Bytes, Failure> {
-        files::load(&self.www, name).ok_or_else(|| format!("{name:?} was asked for and is not there"))
+        files::load(&self.www, name).ok_or_else(|| format!("{name:?} was requested and does not exist"))
     }
 
     fn take(&self, name: &str, content: &[u8]) -> Result<(), Failure> {
@@ -210,7 +212,7 @@ impl Shared {
     }
 }
 
-/// One request that fails does not end the others.
+/// Logs a failed request. It does not end the others.
 fn note(outcome: Result<(), Failure>) {
     if let Err(error) = outcome {
         wt_cli::console::tell(&format!("weft-interop: {error}\n"));

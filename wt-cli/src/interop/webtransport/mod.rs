@@ -1,6 +1,6 @@
-//! WebTransport sessions that files are transferred in, each way and on streams or datagrams.
+//! WebTransport sessions that transfer files, in either direction and on streams or datagrams.
 //!
-//! A session belongs to the first component of its path, the endpoint: its files are those in the folder of that name.
+//! The first component of a session's path is its endpoint. Its files are in the folder of that name.
 
 mod exchange;
 
@@ -19,10 +19,10 @@ use crate::{
 };
 use exchange::Exchange;
 
-/// Where both ends leave the name of the protocol that they agreed upon.
+/// The file in which both ends write the name of the negotiated protocol.
 const NEGOTIATED: &str = "negotiated_protocol.txt";
 
-/// Endpoint and file of a path; no file if it names the endpoint alone.
+/// The endpoint and the file of a path; no file if the path names only the endpoint.
 fn split(path: &str) -> (&str, Option<&str>) {
     let path = path.trim_start_matches('/');
     let path = path.split_once('?').map_or(path, |(path, _)| path);
@@ -32,7 +32,7 @@ fn split(path: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The files by the URL of their session.
+/// The files, by the URL of their session.
 fn plan(requests: &[String]) -> Result<BTreeMap<Url, Vec<String>>, Failure> {
     let mut sessions = BTreeMap::<Url, Vec<String>>::new();
     for request in requests {
@@ -45,14 +45,14 @@ fn plan(requests: &[String]) -> Result<BTreeMap<Url, Vec<String>>, Failure> {
     Ok(sessions)
 }
 
-/// A client's session.
+/// Opens a client's session.
 async fn connect(url: &Url, options: WebTransportOptions) -> Result<WebTransport, Failure> {
     let session = WebTransport::new(url.as_str(), options).map_err(|error| error.to_string())?;
     session.ready().await.map_err(|error| error.to_string())?;
     Ok(session)
 }
 
-/// Has the sessions of `REQUESTS`, at the same time and on one connection.
+/// Opens the sessions of `REQUESTS`, concurrently and on one connection.
 pub(crate) async fn client(task: Task, environment: &Environment) -> Result<(), Failure> {
     let (tls, _) = tls::client(tls::ALPN_H3, Suites::All, false)?;
     let options = WebTransportOptions::new()
@@ -70,7 +70,7 @@ pub(crate) async fn client(task: Task, environment: &Environment) -> Result<(), 
     Ok(())
 }
 
-/// One session of a client, from the request to the close.
+/// Runs one session of a client, from the request to the close.
 async fn visit(
     task: Task,
     environment: &Environment,
@@ -94,9 +94,9 @@ async fn visit(
     closed.map(drop).map_err(|error| error.to_string())
 }
 
-/// Leaves the name of the agreed protocol where the runner looks for it.
+/// Writes the name of the negotiated protocol where the runner looks for it.
 fn note(environment: &Environment, protocol: Option<&str>) -> Result<(), Failure> {
-    let protocol = protocol.ok_or("no protocol was agreed upon")?;
+    let protocol = protocol.ok_or("no protocol was negotiated")?;
     files::save(&environment.downloads, NEGOTIATED, protocol.as_bytes())
 }
 
@@ -119,16 +119,16 @@ pub(crate) async fn server(task: Task, environment: &Environment) -> Result<(), 
     Ok(())
 }
 
-/// One session of a server, from the request to the end.
+/// Runs one session of a server, from the request to the end.
 async fn receive(task: Task, environment: &Environment, request: Request) -> Result<(), Failure> {
     let path = request.path().to_owned();
     let endpoint = split(&path).0;
-    // The client's order decides.
+    // The client's order of preference decides.
     let chosen =
         request.protocols().iter().find(|protocol| environment.protocols.contains(protocol)).cloned();
     if files::inside(&environment.www, endpoint).is_none() {
         request.reject(StatusCode::NOT_FOUND).await;
-        return Err(format!("{path} is no endpoint"));
+        return Err(format!("{path} is not an endpoint"));
     }
     note(environment, chosen.as_deref())?;
     let options = AcceptOptions::new().protocol(chosen.unwrap_or_default());

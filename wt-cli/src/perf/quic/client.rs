@@ -1,4 +1,4 @@
-//! Asks, and counts what comes.
+//! Sends requests, and counts what arrives.
 
 use std::{
     collections::HashMap,
@@ -26,16 +26,16 @@ use crate::{
     exit::Ended,
 };
 
-/// What is written at once.
+/// How much is written at once.
 const CHUNK: usize = 1 << 20;
 
 pub(super) struct Application {
     mode: PerfMode,
     duration: Duration,
-    /// Streams to keep busy.
+    /// The number of streams to keep busy.
     parallel: usize,
     request: Bytes,
-    /// Since the handshake was complete.
+    /// When the handshake completed.
     started: Option<Instant>,
     open: HashMap<StreamId, (Instant, u64)>,
     upload: Bytes,
@@ -47,7 +47,7 @@ pub(super) struct Application {
     unconnected: Option<ErrorCause>,
 }
 
-/// Why there is no connection to a server, as it is told of sessions.
+/// Why there is no connection to a server, as the cause that sessions report.
 pub(super) fn unconnected(error: &ConnectionError, remote: SocketAddr) -> ErrorCause {
     match error {
         ConnectionError::HandshakeTimeout => ErrorCause::Timeout {
@@ -81,7 +81,7 @@ impl Application {
         }
     }
 
-    /// What was measured. A connection that did not come about ends as a session does that did not.
+    /// The result. A failed connection ends the command like a failed session.
     pub(super) fn outcome(self) -> Result<Outcome, Ended> {
         if let Some(cause) = self.unconnected {
             return Err(connect::unconnected(&cause));
@@ -92,7 +92,7 @@ impl Application {
         }
     }
 
-    /// The connection is over.
+    /// Handles the end of the connection.
     fn on_connection_error(&mut self, error: &ConnectionError) {
         if self.started.is_some() {
             self.error = Some(error.to_string());
@@ -108,7 +108,8 @@ impl Application {
         }
     }
 
-    /// Opens a stream with a request; without credit, one that ends makes room for it.
+    /// Opens a stream with a request. Without credit it does nothing; the end of another stream gives new
+    /// credit.
     fn ask(&mut self, connection: &mut Connection) {
         let Some(id) = connection.open(Dir::Bidi) else { return };
         let mut request = self.request.clone();
@@ -154,7 +155,7 @@ impl Application {
 
     fn count(&mut self, id: StreamId, data: &[u8]) {
         if self.mode == PerfMode::Upload {
-            // How many bytes the server counted.
+            // The server's count of bytes.
             self.outcome.bytes = data.first_chunk().map_or(0, |chunk| u64::from_be_bytes(*chunk));
             return;
         }

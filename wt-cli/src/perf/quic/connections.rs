@@ -1,4 +1,4 @@
-//! Makes connections: as many one after the other as the time permits, or as many as are to rest.
+//! Makes connections: as many as possible in the given time, or a given number of idle ones.
 
 use std::{
     collections::HashMap,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{args::Perf, connect, exit::Ended};
 
-/// Full handshakes, so many at a time; each connection is closed as soon as it stands.
+/// Makes full handshakes, a limited number at a time. Each connection is closed as soon as it is established.
 pub(super) struct Handshakes {
     duration: Duration,
     began: Instant,
@@ -34,7 +34,7 @@ pub(super) struct Handshakes {
 }
 
 impl Handshakes {
-    /// The first connection is under way.
+    /// Starts when the first connection is being made.
     pub(super) fn new(options: &Perf) -> Self {
         Self {
             duration: Duration::from_secs_f64(options.seconds),
@@ -98,20 +98,20 @@ impl engine::Application for Handshakes {
     }
 }
 
-/// How far the connections that are to rest have come.
+/// The progress of idle connections.
 enum Phase {
     /// The first ones are made, one after the other.
     Warming,
-    /// They rest until then.
+    /// They are idle until this time.
     Settling(Instant),
-    /// The others are made, one after the other, from then on.
+    /// The others are made, one after the other, since this time.
     Opening(Instant, Resident),
-    /// All rest until then, after this time.
+    /// All are idle until this time; making them took this long.
     Resting(Instant, Duration, Resident),
     Over,
 }
 
-/// Connections that rest.
+/// Idle connections.
 pub(super) struct Idle<'a> {
     ask: AskServer<'a>,
     conns: usize,
@@ -124,7 +124,7 @@ pub(super) struct Idle<'a> {
 }
 
 impl<'a> Idle<'a> {
-    /// The first connection is under way.
+    /// Starts when the first connection is being made.
     pub(super) fn new(options: &Perf, ask: AskServer<'a>) -> Self {
         Self {
             ask,
@@ -153,7 +153,7 @@ impl<'a> Idle<'a> {
         }
     }
 
-    /// Looks, and goes on to the next phase.
+    /// Measures, and enters the next phase.
     fn look(&mut self) -> Result<(), Ended> {
         match self.phase {
             Phase::Settling(_) => {

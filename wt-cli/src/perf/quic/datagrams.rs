@@ -1,4 +1,4 @@
-//! Sends datagrams as fast as they are taken, and asks how many arrived.
+//! Sends datagrams as fast as QUIC takes them, and asks how many arrived.
 
 use std::{
     net::SocketAddr,
@@ -26,9 +26,9 @@ use crate::{args::Perf, connect, exit::Ended};
 
 enum Phase {
     Connecting,
-    /// Since then.
+    /// Since this time.
     Sending(Instant),
-    /// What is under way arrives until then.
+    /// Datagrams in flight may arrive until this time.
     Waiting(Instant),
     Asking,
     Over,
@@ -61,7 +61,7 @@ impl Datagrams {
         self.failed.map_or(Ok(self.outcome), Err)
     }
 
-    /// Sends what is taken, or goes on when it is time.
+    /// Sends what QUIC takes, or enters the next phase when it is time.
     fn work(&mut self, now: Timestamp, connection: &mut Connection) {
         match self.phase {
             Phase::Sending(began) if began.elapsed() < Duration::from_secs_f64(self.options.seconds) => {

@@ -1,5 +1,5 @@
-//! The level of QUIC: `quic-core` driven by hand over one UDP socket, the way an embedder would, on the thread of the
-//! caller.
+//! The level of QUIC: `quic-core`, driven by hand over one UDP socket on the caller's thread, as an embedder
+//! would.
 
 mod client;
 mod connections;

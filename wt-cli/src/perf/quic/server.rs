@@ -8,7 +8,7 @@ use wt_cli::engine;
 
 use super::super::wire::{HEADER, Request};
 
-/// What is written at once.
+/// How much is written at once.
 const CHUNK: usize = 1 << 20;
 
 /// A stream that is being served.
@@ -18,13 +18,13 @@ struct Served {
     received: u64,
     request: Option<Request>,
     ended: bool,
-    /// Bytes of the answer that are not written; `None` before it begins.
+    /// How many bytes of the response are not written yet; `None` before it starts.
     left: Option<u64>,
 }
 
 pub(super) struct Application {
     streams: HashMap<(usize, StreamId), Served>,
-    /// Datagrams that came, by connection.
+    /// How many datagrams arrived, by connection.
     datagrams: HashMap<usize, u64>,
     data: Bytes,
 }
@@ -68,7 +68,7 @@ impl engine::Application for Application {
 impl Application {
     fn read(&mut self, now: Timestamp, handle: ConnectionHandle, connection: &mut Connection, id: StreamId) {
         let Some(served) = self.streams.get_mut(&(handle.0, id)) else { return };
-        // Readable is told for what an earlier read has taken already.
+        // A readable event may be about data that an earlier read has taken.
         while !served.ended {
             match connection.read(now, id, usize::MAX) {
                 Ok(Read::Data(data)) => served.take(&data),
@@ -123,7 +123,7 @@ impl Served {
         }
     }
 
-    /// The size of the answer, once it can begin.
+    /// The size of the response, once it is known.
     fn answer_size(&self) -> Option<u64> {
         match self.request? {
             Request::Down(bytes) => Some(bytes),

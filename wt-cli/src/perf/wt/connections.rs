@@ -1,4 +1,4 @@
-//! Makes sessions, each on a connection of its own and all from one socket: one after the other, or to rest.
+//! Makes sessions, each on its own connection and all from one socket: one after the other, or idle ones.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ use super::super::{
 };
 use crate::{args::Perf, connect, exit::Ended};
 
-/// A session that stands.
+/// Establishes a session.
 pub(super) async fn session(client: &Client, url: &str) -> Result<WebTransport, Ended> {
     let session = client.connect(url).map_err(|error| failed(url, error))?;
     session.ready().await.map_err(|error| connect::unconnected(error.cause()))?;
     Ok(session)
 }
 
-/// Sets sessions up, so many at a time; each is closed as soon as it stands.
+/// Establishes sessions, a limited number at a time. Each is closed as soon as it is established.
 pub(super) async fn handshakes(client: &Client, url: &str, options: &Perf) -> Result<Outcome, Ended> {
     let (duration, began) = (Duration::from_secs_f64(options.seconds), clock());
     let mut tasks = JoinSet::new();
@@ -29,7 +29,7 @@ pub(super) async fn handshakes(client: &Client, url: &str, options: &Perf) -> Re
     }
     let mut latencies = Vec::new();
     while let Some(task) = tasks.join_next().await {
-        // A task that panicked has said why.
+        // A task that panicked has printed why.
         latencies.extend(task.unwrap_or_else(|_| Ok(Vec::new()))?);
     }
     let operations = latencies.len() as u64;
@@ -52,7 +52,7 @@ async fn one_after_the_other(
     Ok(latencies)
 }
 
-/// Holds sessions on which nothing happens.
+/// Holds idle sessions.
 pub(super) async fn idle(
     client: &Client,
     url: &str,

@@ -1,5 +1,5 @@
-//! The level of WebTransport: sessions over `wt-api`, as applications use them. The answer to `DOWN` comes on a
-//! unidirectional stream of the server. Modes with many sessions are in [`connections`].
+//! The level of WebTransport: sessions over `wt-api`, as applications use them. The response to `DOWN`
+//! arrives on a unidirectional stream of the server. [`connections`] has the modes with many sessions.
 
 mod connections;
 
@@ -31,7 +31,7 @@ use crate::{
     exit::Ended,
 };
 
-/// What is written at once.
+/// How much is written at once.
 const CHUNK: usize = 1 << 20;
 
 fn data() -> Bytes {
@@ -44,7 +44,7 @@ pub(super) async fn server(options: &Perf, ready: impl FnOnce(SocketAddr)) -> Re
         .rustls_config(tls::server(&options.directory(), tls::ALPN_H3)?)
         .listen(options.addr)
         .transport(transport(options))
-        // All come from one address.
+        // All clients have the same address.
         .address_limits(AddressLimits::UNLIMITED)
         .max_connections(usize::MAX)
         .build()
@@ -67,7 +67,7 @@ pub(super) async fn server(options: &Perf, ready: impl FnOnce(SocketAddr)) -> Re
                 });
             }
             while let Some(Ok(stream)) = streams.next().await {
-                // A client that has seen enough goes in the middle.
+                // A client that is done leaves in the middle of a stream.
                 drop(tokio::spawn(serve(session.clone(), stream, data.clone(), Arc::clone(&count))));
             }
         });
@@ -92,7 +92,7 @@ async fn serve(
         }
     };
     match request {
-        // Apart: it would make the task of every request larger.
+        // Boxed, because it would make every request's task larger.
         Some(Request::Down(size)) => return Box::pin(send_down(session, data, size)).await,
         Some(request) => {
             while let Some(chunk) = stream.readable.read_chunk(usize::MAX).await? {
@@ -179,7 +179,7 @@ async fn download(
             Ok::<_, wt_api::WebTransportError>(())
         });
     }
-    // Whatever ran out first, the time or the bytes.
+    // Either the time or the bytes ran out.
     let _ = tokio::time::timeout(duration, async { while tasks.join_next().await.is_some() {} }).await;
     Ok(Outcome { bytes: total.load(Relaxed), elapsed: started.elapsed(), ..Outcome::default() })
 }
@@ -197,7 +197,7 @@ async fn upload(session: &WebTransport, duration: Duration) -> Result<Outcome, w
     Ok(Outcome { bytes, elapsed: started.elapsed(), ..Outcome::default() })
 }
 
-/// Sends datagrams as fast as they are taken; those that arrived count.
+/// Sends datagrams as fast as they are taken. Only those that arrived count.
 async fn datagrams(
     session: &WebTransport,
     size: usize,
@@ -258,7 +258,7 @@ async fn round_trips(
     }
     let mut latencies = Vec::new();
     while let Some(task) = tasks.join_next().await {
-        // A task that panicked has said why.
+        // A task that panicked has printed why.
         latencies.extend(task.unwrap_or_else(|_| Ok(Vec::new()))?);
     }
     let operations = latencies.len() as u64;
