@@ -1,4 +1,4 @@
-//! The library of algorithms: aws-lc-rs with the feature of that name, ring without, as in `quic_core`.
+//! The cryptography library, as in `quic_core`: aws-lc-rs with the feature of that name, and ring without it.
 
 #[cfg(feature = "aws-lc-rs")]
 pub(crate) use aws_lc_rs::{digest, hmac};

@@ -1,7 +1,8 @@
 //! The buffers that the sockets of a runtime share.
 //!
-//! Owns who has them. A shard has a set for as long as it is polled and keeps nothing in it: as many sets are made as shards
-//! are polled at once, and a socket on which nothing happens costs none. With the last shard the sets go.
+//! Owns their distribution. A shard has a set while it is polled, and leaves no data in it. So there are as
+//! many sets as shards are polled at the same time, and an idle socket needs none. The sets are freed with
+//! the last shard.
 
 use std::sync::Mutex;
 
@@ -9,7 +10,7 @@ use bytes::BytesMut;
 
 use crate::waiters::lock;
 
-/// Messages of one receive call.
+/// How many messages one receive call takes.
 pub(crate) const BATCH: usize = 4;
 /// The longest train, in bytes.
 const TRAIN: usize = 64 << 10;
@@ -17,18 +18,18 @@ const TRAIN: usize = 64 << 10;
 /// A set of buffers.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
-    /// Blocks to receive into, 256 KiB each once they were used, handed out in slices.
+    /// The blocks for receiving, which are handed out in slices. Each has 256 KiB once it was used.
     pub(crate) blocks: [BytesMut; BATCH],
-    /// Where a train is written.
+    /// The buffer in which a train is written.
     pub(crate) train: Vec<u8>,
 }
 
-/// The sets that nobody has.
+/// The unused sets.
 #[derive(Debug, Default)]
 pub(crate) struct BufferPool(Mutex<Vec<Buffers>>);
 
 impl BufferPool {
-    /// A set that nobody has, or a new one.
+    /// Takes an unused set, or makes one.
     pub(crate) fn take(&self) -> Buffers {
         let free = lock(&self.0).pop();
         let mut buffers = free.unwrap_or_default();
@@ -38,7 +39,7 @@ impl BufferPool {
         buffers
     }
 
-    /// Leaves a set to whoever comes next.
+    /// Returns a set for the next user.
     pub(crate) fn give_back(&self, buffers: Buffers) {
         lock(&self.0).push(buffers);
     }

@@ -1,31 +1,33 @@
-//! The kinds of congestion control that W3C names, and the controllers that they stand for.
+//! The kinds of congestion control that W3C names, and their controllers.
 //!
-//! Owns which controller is which kind. Must never know connections.
+//! Owns which controller belongs to which kind. It must never know connections.
 
 use quic_core::congestion::{Algorithm, CongestionConfig};
 
-/// What congestion control is to favour in what this end sends (W3C `WebTransportCongestionControl`); a hint.
+/// What the congestion control of data sent by this end should favour (W3C `WebTransportCongestionControl`);
+/// a hint.
 ///
-/// The peer is not told, and decides for itself about what it sends. A controller that is not among the kinds is chosen with
-/// [`TransportConfig::congestion`](crate::TransportConfig::congestion).
+/// The peer is not told, and makes its own choice for what it sends. Use
+/// [`TransportConfig::congestion`](crate::TransportConfig::congestion) to choose a controller that is not
+/// among the kinds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CongestionControl {
-    /// What [`TransportConfig::congestion`](crate::TransportConfig::congestion) says: CUBIC unless the application chose
-    /// otherwise.
+    /// The controller of [`TransportConfig::congestion`](crate::TransportConfig::congestion): CUBIC unless
+    /// the application chose another one.
     #[default]
     Default,
-    /// As much throughput as there is, also where packets are lost for other reasons than congestion: `BBRv3`
+    /// High throughput, even where packets are lost for other reasons than congestion: `BBRv3`
     /// (draft-ietf-ccwg-bbr).
     Throughput,
-    /// As little waiting in queues as possible: a controller of this library's own that keeps queues within milliseconds where
-    /// the path lets it, and its estimate of the rate while little is sent.
+    /// Short queues: this library's own controller. It keeps queues at a few milliseconds where the path
+    /// permits that, and keeps its estimate of the rate while little is sent.
     LowLatency,
 }
 
 impl CongestionControl {
-    /// The controller that this kind stands for; `None` for the default one, of which
-    /// [`TransportConfig::congestion`](crate::TransportConfig::congestion) decides.
+    /// The controller of this kind; `None` for the default kind, whose controller
+    /// [`TransportConfig::congestion`](crate::TransportConfig::congestion) determines.
     #[must_use]
     pub fn algorithm(self) -> Option<Algorithm> {
         match self {
@@ -36,7 +38,7 @@ impl CongestionControl {
     }
 }
 
-/// What is in force on a connection, and what can be.
+/// The congestion control of a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Congestion {
     kind: CongestionControl,
@@ -50,17 +52,17 @@ impl Congestion {
         Self { kind, default }
     }
 
-    /// The kind in force.
+    /// The kind in use.
     pub(crate) fn kind(&self) -> CongestionControl {
         self.kind
     }
 
-    /// The controllers in force.
+    /// The controllers in use.
     pub(crate) fn config(&self) -> CongestionConfig {
         self.kind.algorithm().map_or_else(|| self.default.clone(), CongestionConfig::new)
     }
 
-    /// Another kind is wanted. The controllers that it puts in force; `None`: they are.
+    /// Changes the kind. Returns the new controllers, or `None` if the kind is in use already.
     pub(crate) fn change(&mut self, kind: CongestionControl) -> Option<CongestionConfig> {
         (std::mem::replace(&mut self.kind, kind) != kind).then(|| self.config())
     }

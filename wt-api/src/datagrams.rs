@@ -1,4 +1,4 @@
-//! Datagrams as the application sees them.
+//! The application's interface to datagrams.
 
 use std::{
     num::NonZeroU32,
@@ -33,13 +33,14 @@ use crate::{
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Datagrams {
-    /// What comes.
+    /// Received datagrams.
     pub readable: DatagramsReadable,
-    /// What goes, with order 0 and without a group; [`create_writable`](Self::create_writable) makes others.
+    /// Sends datagrams with order 0 and without a group. [`create_writable`](Self::create_writable) makes
+    /// others.
     pub writable: DatagramsWritable,
 }
 
-/// A limit as W3C has it: at least 1.
+/// A limit, which is at least 1 in the W3C API.
 fn at_least_one(count: u32) -> usize {
     usize::try_from(count.max(1)).unwrap_or(usize::MAX)
 }
@@ -67,7 +68,7 @@ impl Datagrams {
         &self.writable.shared
     }
 
-    /// Another way to send, with a group and an order of its own (W3C `createWritable`).
+    /// Makes another sender, with its own group and order (W3C `createWritable`).
     ///
     /// ```no_run
     /// # async fn example(session: wt_api::WebTransport) -> Result<(), Box<dyn std::error::Error>> {
@@ -81,7 +82,7 @@ impl Datagrams {
     /// ```
     ///
     /// # Errors
-    /// The group is another session's, or the session is closed.
+    /// The group belongs to another session, or the session is closed.
     pub fn create_writable(
         &self,
         options: &DatagramsWritableOptions,
@@ -99,7 +100,7 @@ impl Datagrams {
         self.writable.max_datagram_size()
     }
 
-    /// Tells each change of [`max_datagram_size`](Self::max_datagram_size), which the path's MTU makes.
+    /// Reports each change of [`max_datagram_size`](Self::max_datagram_size), which follows the path's MTU.
     #[must_use]
     pub fn watch_max_datagram_size(&self) -> MaxDatagramSize {
         let waiter = Waiter::new(Arc::clone(self.shared()), SessionQueue::Size);
@@ -107,86 +108,87 @@ impl Datagrams {
     }
 
     /// How long a received datagram waits for [`recv`](DatagramsReadable::recv) before it is dropped (W3C
-    /// `incomingMaxAge`). `None`, the default: as long as there is room.
+    /// `incomingMaxAge`). `None`, the default, means no limit as long as there is room.
     #[must_use]
     pub fn incoming_max_age(&self) -> Option<Duration> {
         self.shared().incoming_max_age()
     }
 
-    /// Changes [`incoming_max_age`](Self::incoming_max_age), also for those that wait. Zero is `None`.
+    /// Changes [`incoming_max_age`](Self::incoming_max_age), also for queued datagrams. Zero means `None`.
     pub fn set_incoming_max_age(&self, age: Option<Duration>) {
         self.shared().set_incoming_max_age(age.filter(|age| !age.is_zero()));
     }
 
-    /// How long a datagram waits to be sent before it is dropped (W3C `outgoingMaxAge`): looked at when its turn comes,
-    /// before the packet is made. `None`, the default: as long as it takes.
+    /// How long a datagram waits to be sent before it is dropped (W3C `outgoingMaxAge`). The age is checked
+    /// when its turn comes, before the packet is built. `None`, the default, means no limit.
     #[must_use]
     pub fn outgoing_max_age(&self) -> Option<Duration> {
         self.shared().outgoing_max_age()
     }
 
-    /// Changes [`outgoing_max_age`](Self::outgoing_max_age), also for those that wait. Zero is `None`.
+    /// Changes [`outgoing_max_age`](Self::outgoing_max_age), also for queued datagrams. Zero means `None`.
     pub fn set_outgoing_max_age(&self, age: Option<Duration>) {
         self.shared().set_outgoing_max_age(age.filter(|age| !age.is_zero()));
     }
 
-    /// Received datagrams that may wait; the oldest make room for more (W3C `incomingMaxBufferedDatagrams`, once
-    /// `incomingHighWaterMark`). Default 1024.
+    /// How many received datagrams may be queued; beyond that the oldest are dropped (W3C
+    /// `incomingMaxBufferedDatagrams`, formerly `incomingHighWaterMark`). Default 1024.
     #[must_use]
     pub fn incoming_max_buffered_datagrams(&self) -> NonZeroU32 {
         shown(self.shared().incoming_max_buffered())
     }
 
-    /// Changes [`incoming_max_buffered_datagrams`](Self::incoming_max_buffered_datagrams). 0 is 1.
+    /// Changes [`incoming_max_buffered_datagrams`](Self::incoming_max_buffered_datagrams). 0 means 1.
     pub fn set_incoming_max_buffered_datagrams(&self, count: u32) {
         self.shared().set_incoming_max_buffered(at_least_one(count));
     }
 
-    /// Datagrams that may wait to be sent, until a packet is made of them, before [`send`](DatagramsWritable::send) waits (W3C
-    /// `outgoingMaxBufferedDatagrams`, once `outgoingHighWaterMark`). Default 256. Fewer make those that arrive younger:
-    /// what waits is as old as the queue takes to be sent.
+    /// How many datagrams may wait to be sent before [`send`](DatagramsWritable::send) waits (W3C
+    /// `outgoingMaxBufferedDatagrams`, formerly `outgoingHighWaterMark`). Default 256. With fewer, datagrams
+    /// are younger when they arrive, because they spend less time in the queue.
     #[must_use]
     pub fn outgoing_max_buffered_datagrams(&self) -> NonZeroU32 {
         shown(self.shared().outgoing_max_buffered())
     }
 
-    /// Changes [`outgoing_max_buffered_datagrams`](Self::outgoing_max_buffered_datagrams). 0 is 1.
+    /// Changes [`outgoing_max_buffered_datagrams`](Self::outgoing_max_buffered_datagrams). 0 means 1.
     pub fn set_outgoing_max_buffered_datagrams(&self, count: u32) {
         self.shared().set_outgoing_max_buffered(at_least_one(count));
     }
 }
 
-/// Received datagrams. At most [`incoming_max_buffered_datagrams`](Datagrams::incoming_max_buffered_datagrams), and
-/// 512 KiB, wait; the oldest make room.
+/// Received datagrams. At most
+/// [`incoming_max_buffered_datagrams`](Datagrams::incoming_max_buffered_datagrams) and 512 KiB are queued;
+/// beyond that the oldest are dropped.
 #[derive(Debug)]
 pub struct DatagramsReadable {
-    /// Waits while it is polled as a stream.
+    /// The waiter for polling this as a `Stream`.
     waiter: Waiter<Arc<SessionBox>>,
     _guard: Arc<Guard>,
 }
 
 impl DatagramsReadable {
-    /// The next datagram, empty ones included. Cancel safe.
+    /// The next datagram, which may be empty. Cancel safe.
     ///
     /// # Errors
-    /// The session is gone, and all that came was taken.
+    /// The session has ended, and all received datagrams were taken.
     pub async fn recv(&mut self) -> Result<Bytes, WebTransportError> {
         wait(&**self.waiter.of(), SessionQueue::DatagramReaders, SessionBox::poll_datagram).await
     }
 
-    /// [`recv`](Self::recv) for adapters: wakes the task of the last call when there is something.
+    /// [`recv`](Self::recv) for adapters: wakes the task of the last call when it is ready.
     ///
     /// # Errors
-    /// As there.
+    /// As [`recv`](Self::recv).
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, WebTransportError>> {
         self.waiter.poll(|shared, place| shared.poll_datagram(cx, place))
     }
 
-    /// Copies the next datagram to the front of `buffer`; its size. Cancel safe.
+    /// Copies the next datagram to the start of `buffer`, and returns its size. Cancel safe.
     ///
     /// # Errors
-    /// [`DatagramError::BufferTooSmall`] tells the size that is needed, and the datagram stays; or as
-    /// [`recv`](Self::recv).
+    /// [`DatagramError::BufferTooSmall`] has the required size, and the datagram stays in the queue.
+    /// Otherwise as [`recv`](Self::recv).
     pub async fn recv_into(&mut self, buffer: &mut [u8]) -> Result<usize, DatagramError> {
         let size = wait(&**self.waiter.of(), SessionQueue::DatagramReaders, |shared, cx, place| {
             shared.poll_datagram_into(cx, place, buffer)
@@ -195,7 +197,7 @@ impl DatagramsReadable {
         size.map_err(|needed| DatagramError::BufferTooSmall { needed })
     }
 
-    /// The next datagram if one is there.
+    /// The next datagram, if one is queued.
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
@@ -207,7 +209,7 @@ impl DatagramsReadable {
 impl Stream for DatagramsReadable {
     type Item = Bytes;
 
-    /// Ends with the session; [`WebTransport::closed`](crate::WebTransport::closed) tells how.
+    /// Ends with the session. [`WebTransport::closed`](crate::WebTransport::closed) tells how it ended.
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         self.poll_recv(cx).map(Result::ok)
     }
@@ -222,18 +224,19 @@ pub struct DatagramsWritableOptions {
 }
 
 impl DatagramsWritableOptions {
-    /// No group, order 0.
+    /// The defaults: no group, order 0.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The group among which the datagrams rank; it has to be of the same session.
+    /// The send group of the datagrams, which must belong to the same session.
     pub fn send_group(mut self, group: &SendGroup) -> Self {
         self.send_group = Some(group.clone());
         self
     }
 
-    /// Higher orders go first, strictly, among the streams and datagrams of a group. Default 0.
+    /// The send order. Streams and datagrams with a higher order are sent strictly before others of their
+    /// group. Default 0.
     pub fn send_order(mut self, order: i64) -> Self {
         self.send_order = order;
         self
@@ -241,8 +244,8 @@ impl DatagramsWritableOptions {
 }
 
 /// Sends datagrams (W3C `WebTransportDatagramsWritable`). At most
-/// [`outgoing_max_buffered_datagrams`](Datagrams::outgoing_max_buffered_datagrams) of a session wait for the connection.
-/// Clones begin with the same rank.
+/// [`outgoing_max_buffered_datagrams`](Datagrams::outgoing_max_buffered_datagrams) of a session are queued. A
+/// clone starts with the same group and order.
 #[derive(Clone, Debug)]
 pub struct DatagramsWritable {
     shared: Arc<SessionBox>,
@@ -257,27 +260,27 @@ impl DatagramsWritable {
         self.shared.max_datagram_size()
     }
 
-    /// The rank of what is sent here among its group (W3C `sendOrder`).
+    /// The send order of datagrams that are sent here (W3C `sendOrder`).
     #[must_use]
     pub fn send_order(&self) -> i64 {
         self.rank.order
     }
 
-    /// Changes the rank of what is sent here from now on (W3C `sendOrder`).
+    /// Changes the send order of later datagrams (W3C `sendOrder`).
     pub fn set_send_order(&mut self, order: i64) {
         self.rank.order = order;
     }
 
-    /// The group of what is sent here (W3C `sendGroup`).
+    /// The send group of datagrams that are sent here (W3C `sendGroup`).
     #[must_use]
     pub fn send_group(&self) -> Option<SendGroup> {
         SendGroup::named(&self.guard.0, self.rank.group)
     }
 
-    /// Changes the group of what is sent here from now on; `None`: that of those that choose none (W3C `sendGroup`).
+    /// Changes the send group of later datagrams; `None` for no group (W3C `sendGroup`).
     ///
     /// # Errors
-    /// [`ErrorCause::ForeignSendGroup`](crate::ErrorCause::ForeignSendGroup); nothing is changed then.
+    /// [`ErrorCause::ForeignSendGroup`](crate::ErrorCause::ForeignSendGroup); then nothing has changed.
     pub fn set_send_group(&mut self, group: Option<&SendGroup>) -> Result<(), WebTransportError> {
         self.rank.group = group.map_or(Ok(0), |group| group.id_in(&self.guard.0))?;
         Ok(())
@@ -288,13 +291,13 @@ impl DatagramsWritable {
         if data.len() > max { Err(DatagramError::TooLarge { size: data.len(), max }) } else { Ok(()) }
     }
 
-    /// Queues a datagram; waits for the session, and for room. It may be lost on the way. Cancel safe: not sent if it
-    /// does not return.
+    /// Queues a datagram. Waits until the session is ready and there is room. The datagram may be lost on the
+    /// network. Cancel safe: if it does not return, the datagram is not sent.
     ///
     /// # Errors
-    /// Larger than [`max_datagram_size`](Self::max_datagram_size), or the session is gone.
+    /// The datagram is larger than [`max_datagram_size`](Self::max_datagram_size), or the session has ended.
     pub async fn send(&self, data: Bytes) -> Result<(), DatagramError> {
-        // Where the size is known the session is there, and there is nothing to wait for.
+        // If the size is known, the session is established and there is nothing to wait for.
         if self.check(&data).is_err() || self.max_datagram_size() == 0 {
             wait(&*self.shared, SessionQueue::State, SessionBox::poll_ready).await?;
             self.check(&data)?;
@@ -308,7 +311,8 @@ impl DatagramsWritable {
     /// Queues a datagram without waiting.
     ///
     /// # Errors
-    /// As [`send`](Self::send), [`DatagramError::Full`], and [`DatagramError::NotReady`] before the session is ready.
+    /// As [`send`](Self::send), and [`DatagramError::Full`], and [`DatagramError::NotReady`] before the
+    /// session is ready.
     #[allow(clippy::needless_pass_by_value, reason = "the payload is given away, as with send")]
     pub fn try_send(&self, data: Bytes) -> Result<(), DatagramError> {
         self.shared.check_open()?;
@@ -323,23 +327,24 @@ impl DatagramsWritable {
     }
 }
 
-/// The changes of the largest datagram, made by [`Datagrams::watch_max_datagram_size`]. It does not keep the session open.
+/// The changes of the largest datagram size, from [`Datagrams::watch_max_datagram_size`]. It does not keep
+/// the session open.
 #[derive(Debug)]
 pub struct MaxDatagramSize {
-    /// Waits while it is polled as a stream.
+    /// The waiter for polling this as a `Stream`.
     waiter: Waiter<Arc<SessionBox>>,
     known: usize,
 }
 
 impl MaxDatagramSize {
-    /// The size that was told last, in bytes.
+    /// The size that was last returned, in bytes.
     #[must_use]
     pub fn current(&self) -> usize {
         self.known
     }
 
-    /// Waits until it is another one, which may be at once; `None` once the session is over. Changes that come together
-    /// are told as one. Cancel safe.
+    /// Waits until the size differs, which may be at once; `None` once the session has ended. Several changes
+    /// at once are reported as one. Cancel safe.
     pub async fn changed(&mut self) -> Option<usize> {
         let known = self.known;
         let changed = wait(&**self.waiter.of(), SessionQueue::Size, |shared, cx, place| {

@@ -1,4 +1,4 @@
-//! What all handles of one session share: its streams' and datagrams' as well as its own.
+//! What all handles of one session share, including those of its streams and datagrams.
 
 use std::{fmt, sync::Arc};
 
@@ -9,7 +9,7 @@ use http::{
 
 use crate::{close::CloseInfo, mailbox::SessionBox};
 
-/// What the client asked for.
+/// What the client requested.
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) authority: Authority,
@@ -17,7 +17,7 @@ pub(crate) struct Asked {
     pub(crate) headers: HeaderMap,
 }
 
-/// Closes the session when the last handle goes.
+/// Closes the session when its last handle is dropped.
 pub(crate) struct Guard(pub(crate) Arc<SessionBox>);
 
 impl fmt::Debug for Guard {

@@ -1,4 +1,4 @@
-//! A small HTTP/3 client on the machinery of sessions: one request, one connection.
+//! A small HTTP/3 client that reuses the machinery of sessions: one request on one connection.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {
-    /// Found before anything was sent.
+    /// The error was found before anything was sent.
     #[error(transparent)]
     Options(#[from] ConnectOptionsError),
     /// The connection or the exchange failed.
@@ -26,8 +26,8 @@ pub enum HttpError {
     Exchange(#[from] WebTransportError),
 }
 
-/// Gets `url` by HTTP/3. The options' headers are sent; the connect timeout counts until the response's head. Cancel
-/// safe: without its waiter the exchange is given up.
+/// Gets `url` over HTTP/3. The headers of the options are sent, and the connect timeout applies until the
+/// head of the response. Cancel safe: dropping the future gives up the exchange.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -38,14 +38,14 @@ pub enum HttpError {
 /// ```
 ///
 /// # Errors
-/// As [`WebTransport::new`](crate::WebTransport::new) and [`ready`](crate::WebTransport::ready); redirects are responses
-/// like others.
+/// As [`WebTransport::new`](crate::WebTransport::new) and [`ready`](crate::WebTransport::ready). Redirects
+/// are ordinary responses.
 pub async fn get(url: &str, options: WebTransportOptions) -> Result<HttpResponse<ReceiveStream>, HttpError> {
     let means = Means::of_runtime().ok_or(ConnectOptionsError::NoRuntime)?;
     get_by(means, url, options).await
 }
 
-/// The same by a client of its own.
+/// The same with a client of the application.
 pub(crate) async fn get_by(
     means: Means,
     url: &str,
@@ -60,7 +60,7 @@ pub(crate) async fn get_by(
     })?;
     let runtime = Arc::clone(connector.runtime());
     let (mut asker, outcome) = oneshot::channel();
-    // On the runtime that it was made on: if that goes, the caller hears of it on whichever it waits.
+    // The task runs on the client's runtime. If that ends, the caller gets an error on any runtime.
     runtime.spawn(Box::pin(async move {
         let exchange = exchange(connector, answer);
         if let Some(result) = first_of(exchange, asker.closed()).await {

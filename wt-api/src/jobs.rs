@@ -1,7 +1,7 @@
-//! What tasks of the application ask of a shard: connections, sessions, requests, and the end.
+//! Requests of application tasks to a shard: connections, sessions, HTTP requests, and the end.
 //!
-//! Owns the words between those who ask and the driver, and where a session waits whose connection is being made. Must never
-//! know how any of it is done.
+//! Owns the messages between these tasks and the driver, and the place where sessions wait for a connection
+//! that is being established. It must never know how the requests are carried out.
 
 use std::{
     io,
@@ -26,26 +26,27 @@ use crate::{
     tls,
 };
 
-/// Work from outside the task.
+/// A command from outside the driver's task.
 #[derive(Debug)]
 pub(crate) enum ShardCommand {
     /// Open a connection.
     Connect(Box<Connect>),
-    /// One more session on the connection that an attempt came to.
+    /// Add a session to the connection of an attempt.
     Join(Arc<Attempt>, Box<SessionJob>),
-    /// The connection of an attempt is not wanted, or not any more.
+    /// Close the connection of an attempt, because it is not wanted any more.
     GiveUp(Arc<Attempt>),
-    /// No client has the socket any more: the task ends with the last connection.
+    /// No client uses the socket any more: the task ends with the last connection.
     Release,
-    /// Accept no further connection, and let those that exist wind up (RFC 9114 §5.2). The task ends with the last.
+    /// Accept no further connections, and let the existing ones drain (RFC 9114 §5.2). The task ends with the
+    /// last one.
     GoAway,
-    /// Close all sessions that were accepted.
+    /// Close all accepted sessions.
     CloseSessions(CloseInfo),
     /// Close all connections.
     CloseAll,
-    /// Tell which connections there are.
+    /// Return the present connections.
     Connections(oneshot::Sender<Vec<Connection>>),
-    /// Tell what the shard and its connections count.
+    /// Return the counters of the shard and its connections.
     Stats(oneshot::Sender<ShardStats>),
 }
 
@@ -72,11 +73,11 @@ pub(crate) struct Connect {
     pub(crate) job: ClientJob,
 }
 
-/// An attempt to reach an address: what those who ask call the connection by that a shard makes of it.
+/// An attempt to reach an address. Callers use it to refer to the connection that a shard makes for it.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) remote: SocketAddr,
-    /// Where the connection is among those of its shard. Another one may have the place when it is gone.
+    /// The index of the connection in its shard. After its end, another connection may get the same index.
     pub(crate) place: OnceLock<usize>,
 }
 
@@ -89,7 +90,7 @@ impl Attempt {
 /// The shard's inbox.
 pub(crate) type Inbox = ShardBox<ShardCommand>;
 
-/// The way to a connection: its driver, and the attempt that it came from.
+/// A connection: the inbox of its driver, and its attempt.
 #[derive(Clone, Debug)]
 pub(crate) struct Way {
     pub(crate) inbox: Arc<Inbox>,
@@ -97,13 +98,13 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    /// The connection is not wanted.
+    /// The connection is not wanted any more.
     pub(crate) fn give_up(&self) {
         self.inbox.command(ShardCommand::GiveUp(Arc::clone(&self.attempt)));
     }
 }
 
-/// The socket of a server went with it.
+/// The error of a client whose server has ended, and the socket with it.
 pub(crate) fn ended_with_server() -> ErrorCause {
     let cause = "it is a server's, which has shut down or ended";
     ErrorCause::Socket(Arc::new(io::Error::new(io::ErrorKind::NotConnected, cause)))
@@ -114,27 +115,28 @@ pub(crate) fn ended_with_server() -> ErrorCause {
 pub(crate) enum ClientJob {
     /// A session.
     Session(Box<SessionJob>),
-    /// One plain request.
+    /// A plain HTTP request.
     Get(Arc<GetJob>),
 }
 
-/// A session to ask for.
+/// A session to request.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionJob {
     pub(crate) request: ConnectRequest,
     pub(crate) shared: Arc<SessionBox>,
     pub(crate) sessions: wt_session::Config,
-    /// The connection is kept alive while a session is open.
+    /// Whether the connection is kept alive while a session is open.
     pub(crate) keep_alive: bool,
-    /// The kind of congestion control that it is for.
+    /// The kind of congestion control for which the connection is made.
     pub(crate) congestion: CongestionControl,
-    /// The session is asked for as soon as the connection stands. Else somebody joins.
+    /// Whether the session is requested as soon as the connection is established. Otherwise sessions join it
+    /// later.
     pub(crate) asks: bool,
-    /// Others may share the connection.
+    /// Set if other sessions may share the connection.
     pub(crate) pooled: Option<Arc<Pooled>>,
 }
 
-/// A request to make.
+/// A plain HTTP request to send.
 #[derive(Debug)]
 pub(crate) struct GetJob {
     pub(crate) head: h3_core::RequestHead,
@@ -142,7 +144,7 @@ pub(crate) struct GetJob {
 }
 
 impl SessionJob {
-    /// The connection that was to be shared does not take it.
+    /// The shared connection cannot take the session.
     pub(crate) fn hand_back(&self) {
         self.shared.hand_back(std::collections::VecDeque::new());
     }
@@ -156,19 +158,20 @@ impl GetJob {
     }
 }
 
-/// What the driver knows of a response.
+/// The head of a response, and its content.
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// Not taken, the rest is not wanted.
+    /// If it is dropped, the rest of the content is not wanted.
     pub(crate) body: ReceiveStream,
 }
 
-/// What has to agree for sessions to share a connection (W3C "obtain a connection"): runtime, host, port and options.
+/// The values that must be equal for sessions to share a connection (W3C "obtain a connection"): runtime,
+/// host, port and options.
 pub(crate) type PoolKey = String;
 
-/// A connection that sessions may share, from the first attempt to make it on.
+/// A connection that sessions may share, from the first attempt to establish it.
 #[derive(Debug)]
 pub(crate) struct Pooled {
     key: PoolKey,
@@ -177,10 +180,10 @@ pub(crate) struct Pooled {
 
 #[derive(Debug)]
 enum State {
-    /// It is being made; these wait for it.
+    /// It is being established; these sessions wait for it.
     Connecting(Vec<SessionJob>),
     Open(Way),
-    /// It takes no session any more.
+    /// It takes no more sessions.
     Closed,
 }
 
@@ -189,12 +192,12 @@ impl Pooled {
         Self { key, state: Mutex::new(State::Connecting(Vec::new())) }
     }
 
-    /// Whether sessions of this key may join it.
+    /// Whether sessions with this key may join it.
     pub(crate) fn is_for(&self, key: &PoolKey) -> bool {
         self.key == *key && !matches!(*lock(&self.state), State::Closed)
     }
 
-    /// Asks the connection to take a session. One that cannot hands it back.
+    /// Passes a session to the connection. If the connection cannot take it, the session is handed back.
     pub(crate) fn join(&self, job: SessionJob) {
         let refused = match &mut *lock(&self.state) {
             State::Connecting(waiting) => return waiting.push(job),
@@ -208,7 +211,7 @@ impl Pooled {
         }
     }
 
-    /// The connection stands; `way` leads to it.
+    /// The connection is established; `way` leads to it.
     pub(crate) fn open(&self, way: &Way) {
         let mut state = lock(&self.state);
         let waiting = match &mut *state {
@@ -220,14 +223,14 @@ impl Pooled {
         waiting.into_iter().for_each(|job| self.join(job));
     }
 
-    /// Nobody makes the connection any more, if it does not stand yet.
+    /// Nobody establishes the connection any more, if it is not established yet.
     pub(crate) fn abandon(&self) {
         if matches!(*lock(&self.state), State::Connecting(_)) {
             self.close();
         }
     }
 
-    /// The connection takes no further session; those that wait for it go elsewhere.
+    /// The connection takes no more sessions. Those that wait for it are handed back.
     pub(crate) fn close(&self) {
         let old = std::mem::replace(&mut *lock(&self.state), State::Closed);
         if let State::Connecting(waiting) = old {
@@ -242,7 +245,7 @@ mod tests {
 
     use super::*;
 
-    /// A driver that ends leaves nobody behind: what came at its last moment is served, or goes elsewhere.
+    /// A driver that ends serves what arrived at the last moment, or the caller goes elsewhere.
     #[test]
     fn an_inbox_closes_while_it_is_empty_and_not_before() {
         let inbox = Inbox::new();
@@ -252,6 +255,6 @@ mod tests {
         let (mut commands, mut woken) = (Vec::new(), Vec::new());
         inbox.take(&mut commands, &mut woken, &cx);
         assert!(inbox.close_if_idle());
-        assert!(inbox.try_command(ShardCommand::Release).is_err(), "whoever asks now is told");
+        assert!(inbox.try_command(ShardCommand::Release).is_err(), "a later command is refused");
     }
 }

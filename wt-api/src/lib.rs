@@ -1,6 +1,7 @@
-//! The W3C WebTransport API in Rust, client and server, on tokio; with the feature `testing` on a virtual network, too.
+//! The W3C WebTransport API in Rust, client and server, on tokio. With the feature `testing` it also runs on
+//! a virtual network.
 //!
-//! Names are the W3C's in snake case, on one type, [`WebTransport`], for both roles.
+//! Names are those of the W3C in snake case. One type, [`WebTransport`], serves both roles.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,12 +18,12 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 
-/// The code of the README compiles and runs.
+/// Compiles and runs the code of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-/// The code of the guide compiles, and what needs no network of the machine's runs.
+/// Compiles the code of the guide, and runs the parts that do not need the machine's network.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide.md")]
 mod guide {}
@@ -62,10 +63,10 @@ mod tls;
 pub mod udp;
 mod waiters;
 
-/// The crates whose types this one takes and gives, in the versions that it means.
+/// The crates whose types are part of this API, in the matching versions.
 pub use {bytes, http, rustls};
 
-/// Types of the layers below that errors and options name.
+/// Types of the lower layers that occur in errors and options.
 pub mod protocol {
     pub use h3_core::{H3Error, H3Violation, StreamViolation};
     pub use quic_core::{

@@ -1,27 +1,29 @@
-//! Limits that follow from others: of QUIC's streams and windows, and of those of sessions.
+//! Limits that follow from other limits: those of QUIC's streams and windows, and those of sessions.
 
 use quic_core::TransportConfig;
 
-/// Streams of a kind that sessions together raise the connection's limit to. What more there may be is the
-/// application's word.
+/// The highest stream limit of a connection that is derived from sessions, for each kind of stream. The
+/// application may set a higher one.
 const MANY_STREAMS: u64 = 1 << 16;
-/// A session's first window is not made smaller than this, in bytes, however many sessions there may be.
+/// The least initial window of a session in bytes, for any number of sessions.
 const LEAST_WINDOW: u64 = 64 << 10;
 
 /// Unidirectional streams that a peer opens for HTTP/3 itself: control, and two of QPACK (RFC 9114 §6.2).
 pub(crate) const HTTP3_STREAMS: u64 = 3;
 
-/// What a DATAGRAM frame of a session holds at least, in bytes: its type, the session's ID, and something (RFC 9297 §2.1).
+/// The least useful size of a session's DATAGRAM frame in bytes: its type, the session ID, and some data (RFC
+/// 9297 §2.1).
 pub(crate) const LEAST_DATAGRAM_FRAME: u64 = 16;
 
-/// Leaves HTTP/3 the streams that it cannot do without, `requests` bidirectional ones among them: with none of a kind for
-/// the application, sessions are made nevertheless.
+/// Ensures that HTTP/3 has the streams that it needs, among them `requests` bidirectional ones. Sessions then
+/// work even if the application permits no streams of a kind.
 pub(crate) fn suit_http3(transport: &mut TransportConfig, requests: u64) {
     transport.max_streams_bidi = transport.max_streams_bidi.max(requests);
     transport.max_streams_uni = transport.max_streams_uni.max(HTTP3_STREAMS);
 }
 
-/// Permits as many streams at first as are expected, by kind, beside those of HTTP/3: `requests` bidirectional ones.
+/// Raises the initial stream limits to the expected numbers, in addition to HTTP/3's own streams, of which
+/// `requests` are bidirectional.
 pub(crate) fn permit(transport: &mut TransportConfig, anticipated: [Option<u16>; 2], requests: u64) {
     let [bidi, uni] = anticipated.map(|streams| streams.map(u64::from));
     if let Some(bidi) = bidi {
@@ -39,10 +41,10 @@ pub(crate) fn permit_in_sessions(flow: &mut wt_session::FlowControl, anticipated
     flow.max_streams_uni = flow.max_streams_uni.max(uni);
 }
 
-/// Where there may be several sessions, none holds up the others by what it does not read or accept: each has its
-/// streams, and the first windows of all together are no more than half of what the connection's window grows to.
-/// Hundreds of sessions have more than that, and must be trusted to read. A limit of streams that is not the default is
-/// meant as it is.
+/// Ensures that sessions on one connection do not block each other with data that an application does not
+/// read or accept. Each has its own streams, and the initial windows of all together are at most half of the
+/// connection's largest window. Hundreds of sessions exceed that, and must be trusted to read. A stream limit
+/// that differs from the default was set on purpose, and is kept.
 pub(crate) fn share(transport: &mut TransportConfig, sessions: &mut wt_session::Config) {
     let count = sessions.max_sessions;
     if count <= 1 {
@@ -57,14 +59,15 @@ pub(crate) fn share(transport: &mut TransportConfig, sessions: &mut wt_session::
         }
     };
     let default = TransportConfig::default();
-    // The requests for sessions are streams as well.
+    // The requests for sessions use streams too.
     let requests = count.min(MANY_STREAMS);
     raise(&mut transport.max_streams_bidi, default.max_streams_bidi, flow.max_streams_bidi, requests);
     raise(&mut transport.max_streams_uni, default.max_streams_uni, flow.max_streams_uni, HTTP3_STREAMS);
 }
 
-/// Whatever streams a peer has credit for, it may open before its session is there, and none is refused for want of room:
-/// at a client whose server's answer was lost, or at a server whose application takes its time.
+/// Ensures that a peer may open all streams for which it has credit before its session is established, and
+/// that none is refused for lack of room. This happens at a client whose server's answer was lost, or at a
+/// server whose application is slow.
 pub(crate) fn keep_early_streams(transport: &TransportConfig, sessions: &mut wt_session::Config) {
     let permitted = transport.max_streams_bidi.saturating_add(transport.max_streams_uni);
     let permitted = usize::try_from(permitted).unwrap_or(usize::MAX);
@@ -87,7 +90,7 @@ mod tests {
         assert_eq!((flow.max_data, flow.max_data_together), (512 << 10, transport.max_receive_window));
         let streams = (transport.max_streams_bidi, transport.max_streams_uni);
         assert_eq!(streams, (8 * 256 + 8, 8 * 256 + 3));
-        // A small window is divided, but not into nothing.
+        // A small window is divided, but not below the minimum.
         for (window, share_of_each) in [(4 << 20, 256 << 10), (1 << 20, 64 << 10), (1 << 10, 64 << 10)] {
             transport.max_receive_window = window;
             share(&mut transport, &mut sessions);
@@ -100,7 +103,7 @@ mod tests {
             share(&mut transport, &mut config);
             transport.max_streams_bidi
         };
-        // Fewer than the default suffice; there is a bound; and who says a number means it.
+        // A few sessions leave the default, there is an upper bound, and an explicit number is kept.
         let wanted = [(2, 1000), (u64::MAX, 1000), (16, 5), (16, 100_000)];
         assert_eq!(wanted.map(|(sessions, bidi)| streams(sessions, bidi)), [1000, 1 << 17, 5, 100_000]);
     }

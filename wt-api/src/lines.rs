@@ -1,4 +1,4 @@
-//! Lines of the log that a peer can cause: a few each minute, and short.
+//! Limits the log lines that a peer can cause: a few per minute, and short ones.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -6,7 +6,7 @@ use quic_core::base::Timestamp;
 
 use crate::mailbox::lock;
 
-/// Lines of one kind in a [`PERIOD`].
+/// How many lines of one kind are written in a [`PERIOD`].
 const LINES: u32 = 8;
 const PERIOD: Duration = Duration::from_secs(60);
 /// The most of a peer's text that a line repeats, in bytes.
@@ -24,7 +24,7 @@ struct Lines {
 }
 
 impl LineLimit {
-    /// Whether a line may be written now; and how many were not since the last one that was.
+    /// Whether a line may be written now. Returns how many lines were suppressed since the last one.
     pub(crate) fn permit(&self, now: Timestamp) -> Option<u64> {
         let mut lines = lock(&self.0);
         if lines.since.is_none_or(|since| now.saturating_since(since) >= PERIOD) {
@@ -39,7 +39,7 @@ impl LineLimit {
     }
 }
 
-/// The beginning of a peer's text, cut between characters.
+/// The beginning of a peer's text, cut at a character boundary.
 pub(crate) fn brief(text: &str) -> &str {
     let end = (0..=text.len().min(TEXT)).rev().find(|end| text.is_char_boundary(*end));
     &text[..end.unwrap_or(0)]

@@ -1,6 +1,6 @@
-//! What the application asks for when it connects: URL, certificates, limits.
+//! The options of a connection: certificates, limits and the checks of the URL.
 //!
-//! Owns the checks that need no network. Must never know sockets.
+//! Owns the checks that need no network. It must never know sockets.
 
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
@@ -56,7 +56,7 @@ impl fmt::Debug for CertificateHash {
     }
 }
 
-/// A text that is no certificate hash.
+/// The error for a text that is not a certificate hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a certificate hash has 64 hexadecimal digits, colons between the bytes permitted")]
 #[expect(clippy::exhaustive_structs, reason = "an error with one cause")]
@@ -76,23 +76,23 @@ impl FromStr for CertificateHash {
     }
 }
 
-/// How the server's certificate is judged.
+/// How to verify the server's certificate.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Trust {
-    /// The operating system's roots.
+    /// Against the operating system's root certificates.
     #[default]
     System,
-    /// These hashes.
+    /// By these hashes.
     Hashes(Vec<CertificateHash>),
-    /// These CA certificates, in DER.
+    /// Against these CA certificates, in DER.
     Authorities(Vec<Vec<u8>>),
-    /// Nothing is checked but that the server holds the key.
+    /// Not at all, except that the server has the certificate's key.
     Nothing,
-    /// The application's own rustls configuration.
+    /// By the application's own rustls configuration.
     Rustls(Arc<rustls::ClientConfig>),
 }
 
-/// Sessions on a connection that they share, at most.
+/// The most sessions on a shared connection.
 const MAX_POOLED: u64 = 16;
 
 /// Options of [`WebTransport::new`](crate::WebTransport::new) (W3C `WebTransportOptions`).
@@ -117,7 +117,7 @@ pub struct WebTransportOptions {
     pub(crate) allow_pooling: bool,
     pub(crate) require_unreliable: bool,
     pub(crate) key_log_file: bool,
-    /// Streams of the server expected at once: bidirectional, unidirectional.
+    /// How many streams the server is expected to have open at once: bidirectional, unidirectional.
     pub(crate) anticipated: [Option<u16>; 2],
 }
 
@@ -128,8 +128,8 @@ impl Default for WebTransportOptions {
 }
 
 impl WebTransportOptions {
-    /// The defaults: certificates by the operating system's roots, connect timeout 10 s, idle timeout 30 s, no
-    /// keep-alive, 1000 streams of each kind.
+    /// The defaults: verification against the operating system's root certificates, connect timeout 10 s,
+    /// idle timeout 30 s, PINGs while a session is open, 1000 streams of each kind.
     pub fn new() -> Self {
         Self {
             trust: Trust::System,
@@ -148,9 +148,9 @@ impl WebTransportOptions {
         }
     }
 
-    /// Accepts a certificate by its SHA-256 instead of by its issuer (W3C `serverCertificateHashes`): X.509 v3,
-    /// valid now and for at most 14 days, its key not RSA. Names are not checked. None at all, W3C's default, is as if this
-    /// were not called: the issuer counts.
+    /// Accepts a certificate by its SHA-256 instead of by its issuer (W3C `serverCertificateHashes`). It must
+    /// be X.509 v3, valid now and for at most 14 days, and its key must not be RSA. Names are not checked. An
+    /// empty list, W3C's default, has no effect: the issuer is verified.
     pub fn server_certificate_hashes(mut self, hashes: impl IntoIterator<Item = CertificateHash>) -> Self {
         let hashes: Vec<_> = hashes.into_iter().collect();
         if !hashes.is_empty() {
@@ -161,8 +161,9 @@ impl WebTransportOptions {
         self
     }
 
-    /// Trusts these CA certificates (DER) and no others, or self-signed ones of servers. PEM, and a certificate that can issue
-    /// none, are errors of [`WebTransport::new`](crate::WebTransport::new).
+    /// Trusts only these CA certificates (DER), or self-signed certificates of servers.
+    /// [`WebTransport::new`](crate::WebTransport::new) fails with PEM, and with a certificate that cannot
+    /// issue others.
     pub fn trusted_certificates(mut self, certificates: impl IntoIterator<Item = Vec<u8>>) -> Self {
         self.trust = Trust::Authorities(certificates.into_iter().collect());
         self
@@ -173,31 +174,32 @@ impl WebTransportOptions {
         DangerousOptions(self)
     }
 
-    /// Uses this rustls configuration; it must allow TLS 1.3. The ALPN protocol is set to `h3` if it names none. If its
-    /// verifier, key log or another part of it panics, the connection alone ends
+    /// Uses this rustls configuration, which must allow TLS 1.3. If it has no ALPN protocol, `h3` is set. If
+    /// its verifier, its key log or another part of it panics, only the connection ends
     /// ([`ErrorCause::CallbackPanicked`](crate::ErrorCause::CallbackPanicked)).
     pub fn rustls_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
         self.trust = Trust::Rustls(config);
         self
     }
 
-    /// Sends these fields with the request (W3C `headers`). Names that this library sets are refused by
-    /// [`WebTransport::new`](crate::WebTransport::new).
+    /// Sends these fields with the request (W3C `headers`). [`WebTransport::new`](crate::WebTransport::new)
+    /// refuses names that this library sets.
     pub fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers = headers;
         self
     }
 
-    /// Sends an `origin` field. Browsers always do; natively there is none unless set here. What is no origin as browsers
-    /// write it ([`check_origin`](crate::check_origin)) is an error of [`WebTransport::new`](crate::WebTransport::new).
+    /// Sends an `origin` field. Browsers always do; this library only does if it is set here.
+    /// [`WebTransport::new`](crate::WebTransport::new) refuses an origin that is not in the form of browsers
+    /// ([`check_origin`](crate::check_origin)).
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = Some(origin.into());
         self
     }
 
-    /// Offers application protocols, best first (W3C `protocols`): each has 1 to 512 characters of printable ASCII, and
-    /// none comes twice, which [`WebTransport::new`](crate::WebTransport::new) checks. The server's choice is told by
-    /// [`protocol()`](crate::WebTransport::protocol).
+    /// Offers application protocols, best first (W3C `protocols`). Each has 1 to 512 characters of printable
+    /// ASCII, and none occurs twice; [`WebTransport::new`](crate::WebTransport::new) checks that.
+    /// [`protocol()`](crate::WebTransport::protocol) returns the server's choice.
     ///
     /// ```
     /// let options = wt_api::WebTransportOptions::new().protocols(["chat.v2", "chat.v1"]);
@@ -208,66 +210,71 @@ impl WebTransportOptions {
         self
     }
 
-    /// Refuses a server that chooses none of the [`protocols`](Self::protocols) offered (WebTransport over HTTP/3 §3.3).
-    /// `ready` fails then, and from draft 15 on the server hears `WT_ALPN_ERROR`. Without an offer nothing changes. Default
-    /// false: there is a session without a protocol.
+    /// Refuses a server that chooses none of the offered [`protocols`](Self::protocols) (WebTransport over
+    /// HTTP/3 §3.3). `ready` then fails, and from draft 15 on the server gets `WT_ALPN_ERROR`. It has no
+    /// effect without an offer. The default is false: the session then has no protocol.
     pub fn require_protocol(mut self, required: bool) -> Self {
         self.sessions.require_protocol = required;
         self
     }
 
-    /// How long name resolution, handshake and the server's answer may take together. Default 10 s.
+    /// How long name resolution, handshake and the server's response may take together. Default 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Whether PINGs keep the connection alive while a session is open, as browsers do: one each half of the idle timeout in
-    /// force, the smaller of both ends'. [`TransportConfig::keep_alive`] asks for more of them, and holds without this as
-    /// well. Default true; false lets a session end that is idle for the idle timeout.
+    /// Whether PINGs keep the connection alive while a session is open, as in browsers. One is sent every
+    /// half of the idle timeout in force, which is the smaller one of both ends.
+    /// [`TransportConfig::keep_alive`] can ask for more of them, and also works without this. Default true;
+    /// with false, a session ends when it is idle for the idle timeout.
     pub fn keep_alive_sessions(mut self, keep: bool) -> Self {
         self.keep_alive = keep;
         self
     }
 
-    /// Ends the connection on which nothing comes for this long ([`TransportConfig::idle_timeout`], RFC 9000 §10.1); the smaller
-    /// timeout of both ends counts. Default 30 s; `None` or zero: this end sets none. [`transport`](Self::transport) replaces it.
+    /// Ends a connection on which nothing arrives for this long ([`TransportConfig::idle_timeout`], RFC 9000
+    /// §10.1). The smaller timeout of both ends counts. Default 30 s; with `None` or zero, this end sets no
+    /// timeout. [`transport`](Self::transport) replaces it.
     pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.transport.idle_timeout = timeout;
         self
     }
 
-    /// Sends a PING whenever the connection was silent for this long ([`TransportConfig::keep_alive`]), sessions or not.
-    /// Default `None`. [`transport`](Self::transport) replaces it.
+    /// Sends a PING whenever the connection was silent for this long ([`TransportConfig::keep_alive`]), with
+    /// or without sessions. Default `None`. [`transport`](Self::transport) replaces it.
     pub fn keep_alive(mut self, interval: Option<Duration>) -> Self {
         self.transport.keep_alive = interval;
         self
     }
 
-    /// Limits, windows and timers of the QUIC connection. A congestion controller of the application's own that panics
-    /// ends this connection alone.
-    /// The three unidirectional streams of HTTP/3 are permitted whatever the limits are; they take three of `max_streams_uni` for
-    /// as long as the connection lasts.
+    /// Sets limits, windows and timers of the QUIC connection. If a congestion controller of the application
+    /// panics, only this connection ends.
+    ///
+    /// The three unidirectional streams of HTTP/3 are permitted with any limits. They use three of
+    /// `max_streams_uni` as long as the connection exists.
     pub fn transport(mut self, transport: TransportConfig) -> Self {
         self.transport = transport;
         self
     }
 
-    /// The kind of congestion control wanted for what this end sends (W3C `congestionControl`), a hint; what is in force is told
-    /// by [`congestion_control()`](crate::WebTransport::congestion_control). Sessions that want different kinds do not share a
-    /// connection. Default [`CongestionControl::Default`].
+    /// The preferred kind of congestion control for what this end sends (W3C `congestionControl`), a hint.
+    /// [`congestion_control()`](crate::WebTransport::congestion_control) returns the one in use. Sessions
+    /// with different kinds do not share a connection. Default [`CongestionControl::Default`].
     pub fn congestion_control(mut self, wanted: CongestionControl) -> Self {
         self.congestion_control = wanted;
         self
     }
 
-    /// Whether the session may share its connection with others that permit it and have the same options (W3C
-    /// `allowPooling`): congestion control and path are then common to them, and [`get_stats`] tells less. Default false:
-    /// a connection of its own. Not possible with [`server_certificate_hashes`](Self::server_certificate_hashes).
+    /// Whether the session may share its connection with others that allow it and have the same options (W3C
+    /// `allowPooling`). They then have congestion control and path in common, and [`get_stats`] reports less.
+    /// Default false: the session has its own connection. It cannot be combined with
+    /// [`server_certificate_hashes`](Self::server_certificate_hashes).
     ///
-    /// A shared connection stays for 5 s after its last session. One that is silent for 300 ms, or three probe timeouts, after
-    /// a session was asked for on it is not asked again, and another one is made beside it. A server that permits one
-    /// session on a connection gets as many connections.
+    /// A shared connection stays open for 5 s after its last session. If it does not answer within 300 ms, or
+    /// three probe timeouts, after a session was requested on it, it gets no further requests, and another
+    /// connection is opened. A server that permits one session per connection gets as many connections as
+    /// sessions.
     ///
     /// [`get_stats`]: crate::WebTransport::get_stats
     pub fn allow_pooling(mut self, allow: bool) -> Self {
@@ -275,24 +282,24 @@ impl WebTransportOptions {
         self
     }
 
-    /// Whether the keys of the connection are appended to the file that the environment variable `SSLKEYLOGFILE` names, if it
-    /// names one: who reads the file can read all traffic. For tools and tests; a configuration of
-    /// [`rustls_config`](Self::rustls_config) has its own key log. Default false.
+    /// Whether to append the keys of the connection to the file in the environment variable `SSLKEYLOGFILE`,
+    /// if it is set. Anyone who reads the file can read all traffic. This is for tools and tests. A
+    /// configuration from [`rustls_config`](Self::rustls_config) has its own key log. Default false.
     pub fn key_log_file(mut self, write: bool) -> Self {
         self.key_log_file = write;
         self
     }
 
-    /// Whether a transport without datagrams would not do (W3C `requireUnreliable`). There is none in this library: HTTP/3
-    /// always has them, so it makes no difference. Default false.
+    /// Whether to refuse a transport without datagrams (W3C `requireUnreliable`). This library has no such
+    /// transport, since HTTP/3 always has datagrams, so this has no effect. Default false.
     pub fn require_unreliable(mut self, require: bool) -> Self {
         self.require_unreliable = require;
         self
     }
 
     /// How many bidirectional streams the server is expected to have open at once (W3C
-    /// `anticipatedConcurrentIncomingBidirectionalStreams`), a hint: it may open at least so many, and never fewer than
-    /// [`TransportConfig`] permits. Default `None`: no expectation.
+    /// `anticipatedConcurrentIncomingBidirectionalStreams`), a hint. The server may open at least this many,
+    /// and never fewer than [`TransportConfig`] permits. Default `None`: no expectation.
     pub fn anticipated_concurrent_incoming_bidirectional_streams(mut self, streams: Option<u16>) -> Self {
         self.anticipated[quic_core::Dir::Bidi as usize] = streams;
         self
@@ -304,14 +311,14 @@ impl WebTransportOptions {
         self
     }
 
-    /// Insists on everything that draft 16 asks of a server, also where today's peers fall short: `reset_stream_at`.
-    /// Default false.
+    /// Requires everything that draft 16 demands from a server, even `reset_stream_at`, which some of today's
+    /// servers lack. Default false.
     pub fn strict(mut self, strict: bool) -> Self {
         self.sessions.strict = strict;
         self
     }
 
-    /// The connection's limits, and how its sessions behave.
+    /// The connection's limits, and the configuration of its sessions.
     pub(crate) fn configs(&self) -> (TransportConfig, wt_session::Config) {
         let (mut transport, mut sessions) = (self.transport.clone(), self.sessions.clone());
         suit_http3(&mut transport, 0);
@@ -326,12 +333,13 @@ impl WebTransportOptions {
         (transport, sessions)
     }
 
-    /// What is in force on connections made with these options.
+    /// The congestion control of connections with these options.
     pub(crate) fn congestion(&self) -> Congestion {
         Congestion::new(self.congestion_control, self.transport.congestion.clone())
     }
 
-    /// Announces one dialect alone. For tests: there is no reason to speak an older draft than both know.
+    /// Announces only one dialect. For tests: there is no reason to use an older draft than both ends
+    /// support.
     #[doc(hidden)]
     pub fn only_dialect(mut self, dialect: wt_session::Dialect) -> Self {
         self.sessions.dialects = wt_session::Dialects::only(dialect);
@@ -339,23 +347,23 @@ impl WebTransportOptions {
     }
 }
 
-/// Options that lower the security of a connection, kept apart so that they stand out.
+/// Options that lower the security of a connection. They are separate so that they stand out.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct DangerousOptions(WebTransportOptions);
 
 impl DangerousOptions {
-    /// Accepts every certificate: anyone on the path can read and change everything. For tests.
+    /// Accepts every certificate, so anyone on the path can read and change everything. For tests.
     pub fn no_certificate_verification(mut self) -> WebTransportOptions {
         self.0.trust = Trust::Nothing;
         self.0
     }
 }
 
-/// A checked URL, taken apart.
+/// A checked and parsed URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// Name or address, without brackets.
+    /// The name or address, without brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) authority: Authority,
@@ -403,10 +411,10 @@ impl Target {
     }
 }
 
-/// What somebody probably meant who wrote this, which is no URL of a session.
+/// A correction for a text that is not the URL of a session.
 fn meant(text: &str) -> Option<String> {
     let Some(rest) = text.strip_prefix("https://") else {
-        // `localhost:4433/x` is a URL with the scheme `localhost`, to a parser.
+        // A URL parser takes `localhost:4433/x` for a URL with the scheme `localhost`.
         let is_port = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
         let has_scheme = text.contains("://") || text.split_once(':').is_some_and(|(_, rest)| !is_port(rest));
         let is_host =
@@ -425,7 +433,7 @@ fn meant(text: &str) -> Option<String> {
     Some(format!("an IPv6 address stands in brackets; write https://{bracketed}{path}"))
 }
 
-/// Fields that the library sets itself or that HTTP/3 does not have (RFC 9114 §4.2).
+/// Checks for fields that the library sets itself, or that HTTP/3 forbids (RFC 9114 §4.2).
 pub(crate) fn check_headers(headers: &HeaderMap) -> Result<(), ConnectOptionsError> {
     const FORBIDDEN: [&str; 11] = [
         "connection",
@@ -449,7 +457,7 @@ pub(crate) fn check_headers(headers: &HeaderMap) -> Result<(), ConnectOptionsErr
 /// The longest name of an application protocol, in bytes (W3C `protocols`).
 const MAX_PROTOCOL: usize = 512;
 
-/// The field that offers these protocols; `None` if there are none.
+/// The field value that offers these protocols; `None` if there are none.
 pub(crate) fn protocol_offer(protocols: &[String]) -> Result<Option<http::HeaderValue>, ConnectOptionsError> {
     for (at, protocol) in protocols.iter().enumerate() {
         let problem = if !(1..=MAX_PROTOCOL).contains(&protocol.len()) {
@@ -471,7 +479,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_are_judged_as_the_constructor_of_the_w3c_does() {
+    fn urls_are_checked_as_in_the_w3c_constructor() {
         let target = Target::parse("https://Example.org/a?b=c").unwrap();
         assert_eq!((target.host.as_str(), target.port), ("example.org", 443));
         assert_eq!((target.authority.as_str(), target.path.as_str()), ("example.org", "/a?b=c"));
@@ -489,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_probably_meant_is_told() {
+    fn errors_contain_a_correction() {
         for (text, told) in [
             (
                 "localhost:4433/x",

@@ -1,10 +1,11 @@
-//! Origins as browsers write them (RFC 6454 §6.2): what is no origin is told instead of never being equal to one.
+//! Origins as browsers write them (RFC 6454 §6.2). An invalid one is an error, because it would never equal a
+//! browser's origin.
 //!
-//! Owns the check. Must never know which origins a server permits.
+//! Owns the check. It must never know which origins a server permits.
 
 use url::Url;
 
-/// A text that is no origin.
+/// The error for a text that is not an origin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{origin:?} is no origin: {problem}")]
 #[non_exhaustive]
@@ -15,8 +16,9 @@ pub struct InvalidOrigin {
     pub problem: String,
 }
 
-/// Checks that a text is an origin as browsers send it: scheme, host, and port unless it is the scheme's own, in lower case and
-/// with nothing behind them, or `null`.
+/// Checks that a text is an origin as browsers send it. It consists of scheme and host, and of the port
+/// unless that is the scheme's default, in lower case and without anything after them. `null` is an origin
+/// too.
 ///
 /// ```
 /// use wt_api::check_origin;
@@ -26,7 +28,7 @@ pub struct InvalidOrigin {
 /// ```
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with the text.
 pub fn check_origin(text: &str) -> Result<(), InvalidOrigin> {
     problem(text).map_or(Ok(()), |problem| Err(InvalidOrigin { origin: text.to_owned(), problem }))
 }
@@ -46,7 +48,8 @@ fn problem(text: &str) -> Option<String> {
         return Some(format!("it is no URL; {shape}"));
     };
     let origin = url.origin();
-    // Pages of applications and extensions have schemes of their own, whose origins are texts to everybody else.
+    // Applications and browser extensions use their own schemes for pages. Such an origin is compared as
+    // text.
     let written = if origin.is_tuple() {
         origin.ascii_serialization()
     } else {
@@ -76,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_origin_is_told_with_what_to_write() {
+    fn invalid_origins_are_reported_with_a_correction() {
         for (text, words) in [
             ("https://example.org/", "write https://example.org"),
             ("https://example.org/app?x", "write https://example.org"),

@@ -1,7 +1,8 @@
 //! Connections that several sessions share (W3C `allowPooling`).
 //!
-//! Owns which connection a session may join: one to the same place, trusted in the same way, with the same options. Must
-//! never know what a connection is: it holds the way to the driver of each.
+//! Owns the choice of a connection that a session may join: one to the same host and port, with the same
+//! trust and the same options. It must never know connections themselves: it only holds the link to each
+//! driver.
 
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
@@ -15,7 +16,8 @@ fn pool() -> &'static Mutex<Vec<Weak<Pooled>>> {
     POOL.get_or_init(Mutex::default)
 }
 
-/// The connection of this key that is not among `tried`; else a new one, for the caller to make (true).
+/// The connection with this key that is not among `tried`. Otherwise a new one, which the caller must
+/// establish (true).
 pub(crate) fn find(key: &PoolKey, tried: &[Arc<Pooled>]) -> (Arc<Pooled>, bool) {
     let mut all = lock(pool());
     all.retain(|pooled| pooled.strong_count() > 0);
@@ -31,7 +33,7 @@ pub(crate) fn find(key: &PoolKey, tried: &[Arc<Pooled>]) -> (Arc<Pooled>, bool) 
     (new, true)
 }
 
-/// Makes a connection that others wait for: gone before it stands, they go elsewhere.
+/// Establishes a connection that others wait for. If it is dropped before that, they go elsewhere.
 pub(crate) struct Maker<'a>(pub(crate) &'a Pooled);
 
 impl Drop for Maker<'_> {

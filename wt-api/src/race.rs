@@ -1,4 +1,4 @@
-//! Attempts to reach one server at several addresses, of which the first to complete its handshake wins.
+//! Parallel attempts to reach a server at several addresses. The first one to complete its handshake wins.
 
 use std::{
     net::SocketAddr,
@@ -12,7 +12,7 @@ use crate::{
     socket::unmapped,
 };
 
-/// Several attempts, of which the first to complete its handshake wins.
+/// The state of such a race.
 #[derive(Debug, Default)]
 pub(crate) struct Race {
     state: Mutex<RaceState>,
@@ -22,16 +22,16 @@ pub(crate) struct Race {
 struct RaceState {
     /// The address of the winner.
     won: Option<SocketAddr>,
-    /// Nobody waits any more: whoever comes too late must not win.
+    /// Whether nobody waits any more. A late attempt must not win then.
     over: bool,
     failures: Vec<(SocketAddr, ErrorCause)>,
-    /// Why this host may be the reason that nothing answers.
+    /// A reason on this host why no server answers.
     trouble: Option<ErrorCause>,
     waiters: Waiters,
 }
 
 impl Race {
-    /// The handshake is complete: whether this attempt is the first.
+    /// An attempt's handshake is complete. Returns whether it is the first.
     pub(crate) fn claim(&self, remote: SocketAddr) -> bool {
         let mut state = lock(&self.state);
         let first = state.won.is_none() && !state.over;
@@ -51,7 +51,7 @@ impl Race {
         waiters.wake();
     }
 
-    /// An attempt goes on; whether this host's system sends and receives nothing.
+    /// An attempt continues. `cause` tells whether this host's system cannot send or receive.
     pub(crate) fn note(&self, cause: Option<ErrorCause>) {
         lock(&self.state).trouble = cause;
     }
@@ -60,7 +60,7 @@ impl Race {
         lock(&self.state).trouble.clone()
     }
 
-    /// True: won. False: as many attempts as given have failed.
+    /// Ready with true if an attempt has won, and with false if `attempts` attempts have failed.
     pub(crate) fn poll_outcome(&self, cx: &Context<'_>, place: &mut Place, attempts: usize) -> Poll<bool> {
         let mut state = lock(&self.state);
         if state.won.is_some() {
@@ -73,7 +73,7 @@ impl Race {
         Poll::Pending
     }
 
-    /// Ends the race; who had won.
+    /// Ends the race. Returns the winner's address.
     pub(crate) fn finish(&self) -> Option<SocketAddr> {
         let mut state = lock(&self.state);
         state.over = true;
@@ -84,7 +84,7 @@ impl Race {
         lock(&self.state).won
     }
 
-    /// The failure that says most: a peer that answered knows more than a network that did not.
+    /// The most specific failure: a peer that answered knows more than a network that did not.
     pub(crate) fn failure(&self) -> Option<ErrorCause> {
         let state = lock(&self.state);
         let rank = |cause: &ErrorCause| match cause {

@@ -1,4 +1,4 @@
-//! The session as the application sees it: W3C's `WebTransport`, for both roles.
+//! The application's interface to a session: W3C's `WebTransport`, for both roles.
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
@@ -24,23 +24,23 @@ use crate::{
     },
 };
 
-/// The most keying material at once, in bytes.
+/// The most keying material that one call may export, in bytes.
 const MAX_EXPORT: usize = 4096;
 
-/// Whether datagrams can be had (W3C `WebTransportReliabilityMode`).
+/// Whether datagrams are possible (W3C `WebTransportReliabilityMode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reliability {
-    /// Not connected yet.
+    /// The session is not connected yet.
     Pending,
-    /// Over HTTP/3: streams and datagrams.
+    /// The session uses HTTP/3: streams and datagrams.
     SupportsUnreliable,
 }
 
-/// A WebTransport session (W3C `WebTransport`), of a client or of a server.
+/// A WebTransport session (W3C `WebTransport`) of a client or of a server.
 ///
-/// A handle: clones name the same session. When the last handle goes, those of streams and datagrams included, the
-/// session is closed with code 0 and no reason.
+/// This is a handle: clones refer to the same session. When the last handle is dropped, including those of
+/// streams and datagrams, the session is closed with code 0 and no reason.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -59,7 +59,7 @@ pub struct WebTransport {
     shared: Arc<SessionBox>,
     guard: Arc<Guard>,
     asked: Arc<Asked>,
-    /// In force on a connection that is yet to be made.
+    /// The kind of congestion control that a new connection will use.
     congestion: CongestionControl,
     pooled: bool,
 }
@@ -71,18 +71,20 @@ impl fmt::Debug for WebTransport {
 }
 
 impl WebTransport {
-    /// Starts to connect to `url` and returns at once; [`ready`](Self::ready) tells the outcome. A user name and a password in
-    /// the URL are not sent, as the W3C has it: a field of [`headers`](WebTransportOptions::headers) can carry them.
+    /// Starts to connect to `url`, and returns at once; [`ready`](Self::ready) returns the result. A user
+    /// name and a password in the URL are not sent, as in the W3C API. Use
+    /// [`headers`](WebTransportOptions::headers) for credentials.
     ///
     /// # Errors
-    /// What can be seen without the network: the URL is no absolute https URL with a host, or has a fragment; a header
-    /// is not the application's to set; the TLS options cannot be used; or there is no tokio runtime around the call.
+    /// Errors that can be found without the network: the URL is not an absolute https URL with a host, or has
+    /// a fragment; the application may not set a header; the TLS options cannot be used; or there is no tokio
+    /// runtime around the call.
     pub fn new(url: &str, options: WebTransportOptions) -> Result<Self, ConnectOptionsError> {
         let means = Means::of_runtime().ok_or(ConnectOptionsError::NoRuntime)?;
         Self::with(means, url, options)
     }
 
-    /// The same by a client of its own.
+    /// The same with a client of the application.
     pub(crate) fn with(
         means: Means,
         url: &str,
@@ -102,53 +104,56 @@ impl WebTransport {
         Self { shared, guard, asked: Arc::new(asked), congestion, pooled }
     }
 
-    /// Whether sessions can be had over reliable transports alone, without datagrams (W3C `supportsReliableOnly`):
-    /// WebTransport over HTTP/2 is not part of this library.
+    /// Whether sessions are possible over a purely reliable transport without datagrams (W3C
+    /// `supportsReliableOnly`). They are not, because this library does not implement WebTransport over
+    /// HTTP/2.
     pub const SUPPORTS_RELIABLE_ONLY: bool = false;
 
-    /// Waits until the session is established (W3C `ready`). At a server it always is. Cancel safe; any number of
-    /// callers may wait.
+    /// Waits until the session is established (W3C `ready`). A server's session always is. Cancel safe; any
+    /// number of callers may wait.
     ///
     /// # Errors
-    /// Why there is no session: the [`cause`](WebTransportError::cause) says what failed and what helps.
+    /// Why there is no session: the [`cause`](WebTransportError::cause) tells what failed and what helps.
     pub async fn ready(&self) -> Result<(), WebTransportError> {
         wait(&*self.shared, SessionQueue::State, SessionBox::poll_ready).await
     }
 
-    /// Waits until the session has ended (W3C `closed`). Cancel safe; any number of callers may wait, also after the
-    /// fact.
+    /// Waits until the session has ended (W3C `closed`). Cancel safe; any number of callers may wait, even
+    /// after the end.
     ///
-    /// After a close of this side that is when the peer has answered it, or does not answer: after three probe timeouts, at
-    /// least 2 s and at most 6, or with its connection. [`close_outcome`](Self::close_outcome) says which. A program that awaits it before
-    /// it ends has its last words heard.
+    /// After a close by this side, it waits until the peer has answered. It also ends if the peer does not
+    /// answer for three probe timeouts (at least 2 s, at most 6 s), or if the connection ends.
+    /// [`close_outcome`](Self::close_outcome) tells which. A program that awaits this before it exits ensures
+    /// that the peer gets the close.
     ///
     /// # Errors
+    /// The session ended without a close: the connection was lost, or a peer violated a rule.
     /// The session ended without a close: the connection was lost, or a peer broke a rule.
     pub async fn closed(&self) -> Result<CloseInfo, WebTransportError> {
         wait(&*self.shared, SessionQueue::State, SessionBox::poll_closed).await
     }
 
-    /// What the peer made of the close of this side. `None` until [`closed`](Self::closed) is ready, and where the session
-    /// ended otherwise: by a close of the peer that came first, or with an error.
+    /// How the peer reacted to the close of this side. `None` until [`closed`](Self::closed) is ready, and if
+    /// the session ended in another way: by an earlier close of the peer, or with an error.
     #[must_use]
     pub fn close_outcome(&self) -> Option<CloseOutcome> {
         self.shared.close_outcome()
     }
 
-    /// Waits until the peer asks to wind the session up, or it has ended (W3C `draining`). Cancel safe.
+    /// Waits until the peer asks to drain the session, or until it has ended (W3C `draining`). Cancel safe.
     pub async fn draining(&self) {
         wait(&*self.shared, SessionQueue::State, SessionBox::poll_draining).await;
     }
 
-    /// Asks the peer to wind the session up; everything goes on working (`WT_DRAIN_SESSION`).
+    /// Asks the peer to drain the session (`WT_DRAIN_SESSION`). Everything continues to work.
     pub fn drain(&self) {
         self.shared.drain();
     }
 
-    /// Closes the session. Returns at once; from now on nothing can be begun. Data of finished streams is still
-    /// delivered: the close waits for its acknowledgment, as long as the peer goes on acknowledging (a pause of three probe
-    /// timeouts, at least 2 s and at most 6, ends that, and a minute in all). Streams that are not finished are given up. Further calls
-    /// change nothing.
+    /// Closes the session. Returns at once. Nothing new can be started from now on. Data of finished streams
+    /// is still delivered: the close waits for its acknowledgment as long as the peer keeps acknowledging,
+    /// and at most a minute in total. A pause of three probe timeouts (at least 2 s, at most 6 s) ends the
+    /// wait. Unfinished streams are reset. Further calls have no effect.
     pub fn close(&self, info: CloseInfo) {
         self.shared.close(info);
     }
@@ -165,22 +170,22 @@ impl WebTransport {
         let mut asked = self.shared.ask(dir, rank, options.wait_until_available)?;
         match asked.answer().await {
             Some(result) => result,
-            // The session ended before the driver looked.
+            // The session ended before the driver handled the request.
             None => {
-                // How it ended does not matter here: the box tells that as an error.
+                // The box returns the end as an error, so its details do not matter here.
                 drop(self.closed().await);
                 Err(self.shared.gone())
             }
         }
     }
 
-    /// Opens a stream that both sides send on (W3C `createBidirectionalStream`). The peer hears of it at once, with the
-    /// first data if that is written right away. Ready at once where the peer's limits permit the stream; else it waits for the
-    /// session, and for the peer's credit. Cancel safe: dropped, the wish is taken back, and a stream that was opened already
-    /// is reset.
+    /// Opens a bidirectional stream (W3C `createBidirectionalStream`). The peer is told at once, together
+    /// with the first data if that is written right away. It is ready at once if the peer's limits permit the
+    /// stream. Otherwise it waits for the session and for the peer's credit. Cancel safe: dropping the future
+    /// cancels the request, and resets a stream that was opened already.
     ///
     /// # Errors
-    /// The session is closed; or, with `wait_until_available(false)`,
+    /// The session is closed. With `wait_until_available(false)`, also
     /// [`ErrorCause::QuotaExceeded`](crate::ErrorCause::QuotaExceeded).
     pub async fn create_bidirectional_stream(
         &self,
@@ -189,11 +194,11 @@ impl WebTransport {
         BidirectionalStream::new(self.open(Dir::Bidi, options).await?, &self.guard)
     }
 
-    /// Opens a stream that this side sends on (W3C `createUnidirectionalStream`), with the rules of
-    /// [`create_bidirectional_stream`](Self::create_bidirectional_stream). Cancel safe, as there.
+    /// Opens a unidirectional stream (W3C `createUnidirectionalStream`), with the rules of
+    /// [`create_bidirectional_stream`](Self::create_bidirectional_stream). Cancel safe in the same way.
     ///
     /// # Errors
-    /// As there.
+    /// As [`create_bidirectional_stream`](Self::create_bidirectional_stream).
     pub async fn create_unidirectional_stream(
         &self,
         options: SendStreamOptions,
@@ -203,21 +208,21 @@ impl WebTransport {
         Ok(SendStream::new(send, Arc::clone(&self.guard)))
     }
 
-    /// The bidirectional streams that the peer opens, in the order in which they come. Handles share one queue.
+    /// The bidirectional streams that the peer opens, in the order of arrival. All handles share one queue.
     #[must_use]
     pub fn incoming_bidirectional_streams(&self) -> IncomingBidirectionalStreams {
         IncomingBidirectionalStreams::new(Arc::clone(&self.shared), Arc::clone(&self.guard))
     }
 
-    /// The unidirectional streams that the peer opens, in the order in which they come. Handles share one queue.
+    /// The unidirectional streams that the peer opens, in the order of arrival. All handles share one queue.
     #[must_use]
     pub fn incoming_unidirectional_streams(&self) -> IncomingUnidirectionalStreams {
         IncomingUnidirectionalStreams::new(Arc::clone(&self.shared), Arc::clone(&self.guard))
     }
 
-    /// The next bidirectional stream that the peer opens: [`incoming_bidirectional_streams`], one at a time, for `select!` and
-    /// for tasks that share the session. All of them, and those handles, take from one queue. Cancel safe: a stream is
-    /// taken when the future is ready, and not before.
+    /// The next bidirectional stream that the peer opens. It is like [`incoming_bidirectional_streams`], one
+    /// at a time, for `select!` and for tasks that share the session. All of these take from the same queue.
+    /// Cancel safe: a stream is only taken when the future is ready.
     ///
     /// ```no_run
     /// # async fn example(session: wt_api::WebTransport) {
@@ -226,7 +231,7 @@ impl WebTransport {
     ///     tokio::select! {
     ///         stream = session.accept_bidirectional_stream(), if streams => match stream {
     ///             Ok(stream) => println!("stream {}", stream.id()),
-    ///             // Datagrams may wait all the same.
+    ///             // Datagrams may still be queued.
     ///             Err(_) => streams = false,
     ///         },
     ///         datagram = session.receive_datagram(), if datagrams => match datagram {
@@ -238,12 +243,13 @@ impl WebTransport {
     /// # }
     /// ```
     ///
-    /// Once the session is over, each kind says so when all of it was taken: one may while the other still has something.
+    /// After the end of the session, each kind returns the error once all of its queue was taken, so one may
+    /// do so while the other still has something.
     ///
     /// # Errors
-    /// The session is over, and all streams that came before its end were taken:
-    /// [`ErrorCause::SessionClosed`](crate::ErrorCause::SessionClosed) after a close,
-    /// by whichever side; else why it ended.
+    /// The session has ended, and all earlier streams were taken:
+    /// [`ErrorCause::SessionClosed`](crate::ErrorCause::SessionClosed) after a close by either side,
+    /// otherwise why it ended.
     ///
     /// [`incoming_bidirectional_streams`]: Self::incoming_bidirectional_streams
     pub async fn accept_bidirectional_stream(&self) -> Result<BidirectionalStream, WebTransportError> {
@@ -251,10 +257,10 @@ impl WebTransport {
     }
 
     /// The next unidirectional stream that the peer opens, with the rules of
-    /// [`accept_bidirectional_stream`](Self::accept_bidirectional_stream). Cancel safe, as there.
+    /// [`accept_bidirectional_stream`](Self::accept_bidirectional_stream). Cancel safe in the same way.
     ///
     /// # Errors
-    /// As there.
+    /// As [`accept_bidirectional_stream`](Self::accept_bidirectional_stream).
     pub async fn accept_unidirectional_stream(&self) -> Result<ReceiveStream, WebTransportError> {
         ReceiveStream::of(self.next_incoming(Dir::Uni).await?, &self.guard)
     }
@@ -266,34 +272,35 @@ impl WebTransport {
         next.await.unwrap_or_else(|| Err(self.shared.gone()))
     }
 
-    /// The next datagram, empty ones included; from the queue of [`datagrams`](Self::datagrams). Cancel safe: a datagram is
-    /// taken when the future is ready, and not before.
+    /// The next datagram, which may be empty, from the queue of [`datagrams`](Self::datagrams). Cancel safe:
+    /// a datagram is only taken when the future is ready.
     ///
     /// # Errors
-    /// The session is over, and all that came was taken.
+    /// The session has ended, and all received datagrams were taken.
     pub async fn receive_datagram(&self) -> Result<Bytes, WebTransportError> {
         wait(&*self.shared, SessionQueue::DatagramReaders, SessionBox::poll_datagram).await
     }
 
-    /// Queues a datagram of order 0 and without a group: [`DatagramsWritable::send`](crate::DatagramsWritable::send). Cancel
-    /// safe: not sent if it does not return.
+    /// Queues a datagram with order 0 and without a group, like
+    /// [`DatagramsWritable::send`](crate::DatagramsWritable::send). Cancel safe: if it does not return, the
+    /// datagram is not sent.
     ///
     /// # Errors
-    /// As there.
+    /// As [`DatagramsWritable::send`](crate::DatagramsWritable::send).
     pub async fn send_datagram(&self, data: Bytes) -> Result<(), DatagramError> {
         self.datagrams().writable.send(data).await
     }
 
-    /// The same without waiting: [`DatagramsWritable::try_send`](crate::DatagramsWritable::try_send).
+    /// The same without waiting, like [`DatagramsWritable::try_send`](crate::DatagramsWritable::try_send).
     ///
     /// # Errors
-    /// As there.
+    /// As [`DatagramsWritable::try_send`](crate::DatagramsWritable::try_send).
     pub fn try_send_datagram(&self, data: Bytes) -> Result<(), DatagramError> {
         self.datagrams().writable.try_send(data)
     }
 
-    /// Makes a send group (W3C `createSendGroup`): its streams and datagrams rank by `send_order` among themselves, and
-    /// groups share what the session may send equally.
+    /// Makes a send group (W3C `createSendGroup`). Its streams and datagrams are ranked among each other by
+    /// `send_order`, and the groups share the session's rate equally.
     ///
     /// ```no_run
     /// # async fn example(session: wt_api::WebTransport) -> Result<(), wt_api::WebTransportError> {
@@ -313,8 +320,9 @@ impl WebTransport {
         Ok(SendGroup::new(&self.shared, self.shared.new_group()))
     }
 
-    /// How many bidirectional streams the application expects the peer to have open at once in this session (W3C
-    /// `anticipatedConcurrentIncomingBidirectionalStreams`). At first what the options say; `None`: no expectation.
+    /// How many bidirectional streams the application expects the peer to have open at once in this session
+    /// (W3C `anticipatedConcurrentIncomingBidirectionalStreams`). The initial value comes from the options;
+    /// `None` means no expectation.
     #[must_use]
     pub fn anticipated_concurrent_incoming_bidirectional_streams(&self) -> Option<u16> {
         self.shared.anticipated(Dir::Bidi)
@@ -326,10 +334,11 @@ impl WebTransport {
         self.shared.anticipated(Dir::Uni)
     }
 
-    /// Expects the peer to have so many bidirectional streams open at once (W3C
-    /// `anticipatedConcurrentIncomingBidirectionalStreams`, the setter), a hint: the limits of the connection and, if there
-    /// is session flow control, of the session are raised at least so far, up to 60,000 on a connection, as soon as the
-    /// session is established. What was permitted before stays permitted, also after a lower number or `None`.
+    /// Sets how many bidirectional streams the peer is expected to have open at once (W3C
+    /// `anticipatedConcurrentIncomingBidirectionalStreams`, the setter), a hint. As soon as the session is
+    /// established, the limits of the connection are raised at least to this, up to 60,000 on a connection.
+    /// If there is session flow control, so are those of the session. Limits never decrease, even after a
+    /// lower number or `None`.
     pub fn set_anticipated_concurrent_incoming_bidirectional_streams(&self, streams: Option<u16>) {
         self.shared.set_anticipated(Dir::Bidi, streams);
     }
@@ -339,14 +348,15 @@ impl WebTransport {
         self.shared.set_anticipated(Dir::Uni, streams);
     }
 
-    /// The session's datagrams.
+    /// The interface to the session's datagrams.
     #[must_use]
     pub fn datagrams(&self) -> Datagrams {
         Datagrams::new(&self.shared, &self.guard)
     }
 
-    /// A snapshot of the counters (W3C `getStats`); the last ones once the session has ended. A session that may share its
-    /// connection learns less: what is of the path, and not what others send. Waits for the connection. Cancel safe.
+    /// A snapshot of the counters (W3C `getStats`); the last ones once the session has ended. A session that
+    /// may share its connection only gets values of the path, because others send on it too. Waits for the
+    /// connection. Cancel safe.
     ///
     /// # Errors
     /// There never was a connection, or the session was given up before (W3C `InvalidStateError`).
@@ -364,9 +374,9 @@ impl WebTransport {
         Ok(WebTransportStats::new(&stats, self.shared.datagram_counts(), self.pooled))
     }
 
-    /// Fills `out` with keying material that both ends of this session, and nobody else, can derive from the same `label`
-    /// and `context` (W3C `exportKeyingMaterial`; WebTransport over HTTP/3 §4.8, RFC 8446 §7.5). Waits for the session.
-    /// Cancel safe: nothing is changed, `out` neither.
+    /// Fills `out` with keying material that only both ends of this session can derive from the same `label`
+    /// and `context` (W3C `exportKeyingMaterial`; WebTransport over HTTP/3 §4.8, RFC 8446 §7.5). Waits for
+    /// the session. Cancel safe: if it does not return, nothing has changed, not even `out`.
     ///
     /// ```no_run
     /// # async fn example(session: wt_api::WebTransport) -> Result<(), wt_api::ExportError> {
@@ -377,8 +387,8 @@ impl WebTransport {
     /// ```
     ///
     /// # Errors
-    /// `label` or `context` is longer than 255 bytes, `out` is empty or longer than 4096 bytes, or the session is closed
-    /// or could not be had.
+    /// `label` or `context` is longer than 255 bytes, `out` is empty or longer than 4096 bytes, or the
+    /// session is closed or was never established.
     pub async fn export_keying_material(
         &self,
         label: &[u8],
@@ -403,14 +413,14 @@ impl WebTransport {
         Ok(())
     }
 
-    /// The kind of congestion control in force for what this end sends (W3C `congestionControl`). It is the connection's:
-    /// [`Connection::set_congestion_control`] changes it.
+    /// The kind of congestion control that this end uses (W3C `congestionControl`). It belongs to the
+    /// connection: [`Connection::set_congestion_control`] changes it.
     #[must_use]
     pub fn congestion_control(&self) -> CongestionControl {
         self.shared.connection().map_or(self.congestion, |boxes| boxes.about().congestion())
     }
 
-    /// Whether datagrams can be had.
+    /// Whether datagrams are possible.
     #[must_use]
     pub fn reliability(&self) -> Reliability {
         match self.shared.established() {
@@ -419,8 +429,8 @@ impl WebTransport {
         }
     }
 
-    /// The draft of WebTransport over HTTP/3 that both ends speak, such as `draft-16`, and why this one. `None` until
-    /// ready.
+    /// The draft of WebTransport over HTTP/3 that both ends use, such as `draft-16`, and why this one. `None`
+    /// until ready.
     #[must_use]
     pub fn negotiated_draft(&self) -> Option<(&'static str, Arc<str>)> {
         self.shared.established().map(|established| (established.draft, established.why))
@@ -432,14 +442,14 @@ impl WebTransport {
         self.shared.established()?.protocol
     }
 
-    /// The fields of the server's response, once the session is ready (W3C `responseHeaders`). At a server: those that
-    /// it sent.
+    /// The fields of the server's response, once the session is ready (W3C `responseHeaders`). At a server
+    /// these are the fields that it sent.
     #[must_use]
     pub fn response_headers(&self) -> Option<Arc<HeaderMap>> {
         self.shared.established().map(|established| established.headers)
     }
 
-    /// The server's host and port, as the client asks for them; the port is left out where it is 443.
+    /// The server's host and port, as the client requests them. The port is omitted if it is 443.
     #[must_use]
     pub fn authority(&self) -> &str {
         self.asked.authority.as_str()
@@ -457,29 +467,31 @@ impl WebTransport {
         self.asked.path.query()
     }
 
-    /// The peer's address, as [`Connection::remote_address`] has it. `None` until ready.
+    /// The peer's address, as in [`Connection::remote_address`]. `None` until ready.
     #[must_use]
     pub fn remote_address(&self) -> Option<SocketAddr> {
         self.shared.established()?;
         Some(self.shared.connection()?.about().remote())
     }
 
-    /// The address of this host that the peer's packets come to, as [`Request::local_address`](crate::Request::local_address)
-    /// has it. `None` until ready, or if the system would not say. A client's may be that of all interfaces.
+    /// The address of this host that receives the peer's packets, as in
+    /// [`Request::local_address`](crate::Request::local_address). `None` until ready, or if the system does
+    /// not tell. A client's may be the wildcard address.
     #[must_use]
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.shared.established()?;
         self.shared.connection()?.about().local()
     }
 
-    /// The connection that carries the session, which may carry others. `None` until a client's is made. A session that may
-    /// share one ([`allow_pooling`](WebTransportOptions::allow_pooling)) can move to another one as long as it is not ready.
+    /// The connection of the session, which may carry other sessions too. `None` until a client's connection
+    /// exists. A session that may share one ([`allow_pooling`](WebTransportOptions::allow_pooling)) can move
+    /// to another one until it is ready.
     #[must_use]
     pub fn connection(&self) -> Option<Connection> {
         self.shared.connection().map(Connection::new)
     }
 
-    /// The fields of the client's request; at a client those that the application set.
+    /// The fields of the client's request. At a client these are the fields that the application set.
     #[must_use]
     pub fn request_headers(&self) -> &HeaderMap {
         &self.asked.headers

@@ -1,6 +1,7 @@
-//! Sockets as the driver sees them, of the system or of a virtual network.
+//! Sockets as the driver uses them: of the system, or of a virtual network.
 //!
-//! Owns the seam, and which addresses sockets get. Must never know QUIC, but for the one setting that a socket can forbid.
+//! Owns this interface, and which addresses sockets get. It must never know QUIC, except for the one setting
+//! that depends on the socket.
 
 use std::{
     fmt, io,
@@ -14,32 +15,34 @@ use quinn_udp::RecvMeta;
 
 use crate::udp::{NetworkReport, TrainSocket, UdpSocket};
 
-/// What the kernel is asked to hold, in bytes; it may give less.
+/// The kernel buffer to ask for, in bytes; the system may give less.
 pub(crate) const KERNEL_BUFFER: usize = 2 << 20;
 
-/// A UDP socket as the driver sees it. One task alone polls it.
+/// A UDP socket as the driver uses it. Only one task polls it.
 pub(crate) trait DatagramSocket: TrainSocket + fmt::Debug + Send + Sync {
-    /// Receives into `buffers`; how many were filled. Ready with an error if the network or the system reported one.
+    /// Receives into `buffers`. Returns how many were filled. Ready with an error if the network or the
+    /// system reported one.
     fn poll_recv(
         &self,
         cx: &mut Context<'_>,
         buffers: &mut [IoSliceMut<'_>],
         metas: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>>;
-    /// Ready when sending may work again.
+    /// Ready when sending may succeed again.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
-    /// Takes an error that the network reported: readiness does not tell of those. After an error of
+    /// Takes a queued report of the network. Readiness does not announce these. Call it after an error of
     /// [`poll_recv`](Self::poll_recv), until there is none.
     fn take_report(&self) -> Option<NetworkReport>;
-    /// Asks for such reports, of a socket that did not.
+    /// Enables such reports on a socket that was made without them.
     fn want_reports(&self);
-    /// How the socket has to write an address to send there, if it can.
+    /// The form in which the socket must write an address to send there; `None` if it cannot reach it.
     fn reach(&self, remote: SocketAddr) -> Option<SocketAddr>;
-    /// Whether the network may cut up what is sent. Larger datagrams must not be tried then: they would arrive.
+    /// Whether the network may fragment what is sent. If so, larger datagrams must not be probed, because
+    /// they would arrive.
     fn may_fragment(&self) -> bool;
-    /// Segments that one send can carry.
+    /// How many segments one send can carry.
     fn max_gso_segments(&self) -> usize;
-    /// The address.
+    /// The local address.
     fn local_address(&self) -> io::Result<SocketAddr>;
 }
 
@@ -82,15 +85,15 @@ impl DatagramSocket for UdpSocket {
     }
 }
 
-/// Turns path MTU discovery off where its probes would arrive in pieces.
+/// Turns path MTU discovery off if its probes could be fragmented.
 pub(crate) fn fit(transport: &mut TransportConfig, socket: &dyn DatagramSocket) {
     if socket.may_fragment() {
         transport.max_datagram_size = transport.datagram_size;
     }
 }
 
-/// The address to send to for one that a name gave: an IPv4 address written as an IPv6 one is reached by IPv4 (RFC 4291
-/// §2.5.5.2), and no particular address is this machine, whose answers come from its loopback address.
+/// The address to send to for one that a name resolved to. An IPv4 address in IPv6 form is reached by IPv4
+/// (RFC 4291 §2.5.5.2). The unspecified address means this machine, which answers from its loopback address.
 pub(crate) fn reached_at(found: &SocketAddr) -> SocketAddr {
     let address = match found.ip().to_canonical() {
         IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -100,7 +103,7 @@ pub(crate) fn reached_at(found: &SocketAddr) -> SocketAddr {
     if address == found.ip() { *found } else { SocketAddr::new(address, found.port()) }
 }
 
-/// An IPv4 address that a socket writes as an IPv6 one (RFC 4291 §2.5.5.2), as itself again.
+/// Converts an IPv4 address in IPv6 form (RFC 4291 §2.5.5.2) back to IPv4.
 pub(crate) fn unmapped(address: SocketAddr) -> SocketAddr {
     let v4 = match &address {
         SocketAddr::V6(v6) => v6.ip().to_ipv4_mapped(),
@@ -115,7 +118,7 @@ pub(crate) fn families(socket: &dyn DatagramSocket) -> [bool; 2] {
     remotes.map(|ip| socket.reach(SocketAddr::new(ip, 1)).is_some())
 }
 
-/// The wildcard address of the family of `remote`, for a client's socket.
+/// The wildcard address in the family of `remote`, for a client's socket.
 pub(crate) fn wildcard_for(remote: &SocketAddr) -> SocketAddr {
     match remote {
         SocketAddr::V4(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
@@ -123,7 +126,7 @@ pub(crate) fn wildcard_for(remote: &SocketAddr) -> SocketAddr {
     }
 }
 
-/// Whether an IPv6 wildcard has to leave IPv4 alone because it is listened on apart.
+/// Whether an IPv6 wildcard socket must not receive IPv4, because another socket listens there.
 pub(crate) fn must_be_only_v6(address: &SocketAddr, all: &[SocketAddr]) -> bool {
     let wildcard = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     !wildcard || all.iter().any(|other| other.is_ipv4() && other.port() == address.port())
@@ -135,7 +138,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn nothing_is_cut_up_on_linux() {
+    async fn nothing_is_fragmented_on_linux() {
         use crate::udp::SocketOptions;
         let address = "127.0.0.1:0".parse().unwrap();
         let options =

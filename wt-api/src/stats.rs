@@ -1,4 +1,4 @@
-//! Counters as the application sees them.
+//! The counters that the application sees.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use crate::mailbox::StreamCounts;
 
 /// A snapshot of a session's counters (W3C `WebTransportConnectionStats`).
 ///
-/// Of a connection that several sessions may share ([`allow_pooling`]) only what is of the path is told: the rest is
-/// `None`, as W3C has it. At a server the counts are the connection's.
+/// If several sessions may share the connection ([`allow_pooling`]), only values of the path are set and the
+/// others are `None`, as W3C requires. At a server the counts are the connection's.
 ///
 /// ```no_run
 /// # async fn example(session: wt_api::WebTransport) -> Result<(), wt_api::WebTransportError> {
@@ -23,9 +23,9 @@ use crate::mailbox::StreamCounts;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WebTransportStats {
-    /// Payload of streams and datagrams sent, without framing and repetition, in bytes.
+    /// Payload of streams and datagrams sent, without framing and retransmissions, in bytes.
     pub bytes_sent: Option<u64>,
-    /// Framing and repetition, in bytes.
+    /// Framing and retransmissions, in bytes.
     pub bytes_sent_overhead: Option<u64>,
     /// Payload of streams and datagrams acknowledged, in bytes.
     pub bytes_acknowledged: Option<u64>,
@@ -33,7 +33,7 @@ pub struct WebTransportStats {
     pub packets_sent: Option<u64>,
     /// QUIC packets declared lost; goes down when a loss proves spurious.
     pub packets_lost: Option<u64>,
-    /// Bytes in them.
+    /// Bytes in the lost packets.
     pub bytes_lost: Option<u64>,
     /// UDP payload received, in bytes.
     pub bytes_received: Option<u64>,
@@ -41,17 +41,18 @@ pub struct WebTransportStats {
     pub packets_received: Option<u64>,
     /// Smoothed round-trip time (RFC 9002 §5).
     pub smoothed_rtt: Duration,
-    /// Its variation (RFC 9002 §5.3).
+    /// The variation of the round-trip time (RFC 9002 §5.3).
     pub rtt_variation: Duration,
-    /// The smallest sample, once there is one.
+    /// The minimum of the round-trip samples, once there is one.
     pub min_rtt: Option<Duration>,
-    /// What congestion control believes the path carries, in bits per second.
+    /// The rate that congestion control estimates for the path, in bits per second.
     pub estimated_send_rate: Option<u64>,
-    /// Whether the application sends as much as the path carries; false: it may be what limits the rate.
+    /// Whether the application sends as much as the path carries. If false, the application may be what
+    /// limits the rate.
     pub at_send_capacity: bool,
-    /// The counts of datagrams, each in datagrams.
+    /// The counts of datagrams.
     pub datagrams: Option<DatagramStats>,
-    /// Everything that the connection counts.
+    /// All counters of the connection.
     pub connection: Option<ConnectionStats>,
 }
 
@@ -59,18 +60,18 @@ pub struct WebTransportStats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DatagramStats {
-    /// Dropped because the application did not take them in time.
+    /// Datagrams dropped because the application did not read them in time.
     pub dropped_incoming: u64,
-    /// Too old before they were read.
+    /// Datagrams that became too old before they were read.
     pub expired_incoming: u64,
-    /// Too old before they were sent.
+    /// Datagrams that became too old before they were sent.
     pub expired_outgoing: u64,
-    /// Sent and declared lost; goes down when a loss proves spurious.
+    /// Datagrams sent and declared lost; goes down when a loss proves spurious.
     pub lost_outgoing: u64,
 }
 
 impl WebTransportStats {
-    /// `own`: what the session's box has dropped and expired incoming, and expired outgoing.
+    /// `own` has the counts of the session's box: incoming dropped, incoming expired, outgoing expired.
     pub(crate) fn new(stats: &ConnectionStats, own: [u64; 3], pooled: bool) -> Self {
         let shown = |value: u64| (!pooled).then_some(value);
         let sent = stats.stream_bytes_sent + stats.dgram_bytes_sent;
@@ -101,8 +102,8 @@ impl WebTransportStats {
     }
 }
 
-/// Counts of a sending stream, or of all of a group (W3C `WebTransportSendStreamStats`): payload in bytes, each at most the
-/// one before.
+/// Counts of a sending stream, or of all streams in a group (W3C `WebTransportSendStreamStats`). They are
+/// payload in bytes, and each is at most the one before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SendStreamStats {

@@ -1,9 +1,9 @@
-//! Tasks that wait, and how they leave.
+//! Waiting tasks, and how they leave.
 //!
-//! A task that waits has a place among those that wait for the same thing. It leaves when it is woken, or when whoever
-//! waited gives up: a task that ended leaves nothing behind, however many there were.
+//! A waiting task has a place in the queue of those that wait for the same thing. It leaves when it is woken,
+//! or when the waiting future is dropped. Ended tasks leave nothing behind, however many there were.
 //!
-//! Owns the places. Must never know what is waited for.
+//! Owns the places. It must never know what the tasks wait for.
 
 use std::{
     collections::BTreeMap,
@@ -14,31 +14,33 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// Locks; a panic of another thread leaves what is behind the lock usable.
+/// Locks a mutex. The data stays usable after a panic of another thread.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tasks that wait for the same thing, first come first woken. One alone costs no allocation.
+/// Tasks that wait for the same thing. They are woken in the order of arrival. A single one costs no
+/// allocation.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     next: u64,
     first: Option<(u64, Waker)>,
-    /// Most things are waited for by one task: this is small, and costs nothing, where there is no other.
+    /// Most things have a single waiting task. This stays small, and allocates nothing, unless there are
+    /// more.
     #[expect(clippy::box_collection, reason = "a pointer is a third of an empty map")]
     more: Option<Box<BTreeMap<u64, Waker>>>,
 }
 
-/// A waiter's place. The name of one that was woken is not used again: leaving late hurts nobody.
+/// A waiting task's place. Keys are not reused, so leaving after a wake-up has no effect.
 #[derive(Debug, Default)]
 pub(crate) struct Place {
     key: Option<u64>,
-    /// The task that waited here before, to be let go of when no lock is held.
+    /// The waker of the task that waited here before, to be dropped when no lock is held.
     before: Option<Waker>,
 }
 
 impl Waiters {
-    /// Adds the task at `place`, once; another task in the same place replaces the one before.
+    /// Adds the task at `place` unless it is there already. Another task at the same place is replaced.
     pub(crate) fn add(&mut self, place: &mut Place, cx: &Context<'_>) {
         if let Some(waker) = place.key.and_then(|key| self.waker(key)) {
             if !waker.will_wake(cx.waker()) {
@@ -68,8 +70,8 @@ impl Waiters {
         }
     }
 
-    /// Whoever waited at `place` waits no more. The waker is for the caller to drop, when no lock is held: it may be the
-    /// last to know its task.
+    /// Removes the task at `place`. The caller must drop the waker when no lock is held, because it may be
+    /// the last reference to its task.
     #[must_use = "dropped under a lock, a waker may end a task there"]
     pub(crate) fn leave(&mut self, place: &mut Place) -> Option<Waker> {
         let key = place.key.take()?;
@@ -79,7 +81,7 @@ impl Waiters {
         }
     }
 
-    /// Takes them all, to be woken when no lock is held.
+    /// Takes all waiters, to be woken when no lock is held.
     pub(crate) fn take(&mut self) -> Self {
         if self.is_empty() {
             return Self::default();
@@ -90,10 +92,11 @@ impl Waiters {
         all
     }
 
-    /// Wakes them all: a panic of one, which is the application's executor's, goes on when the others are awake.
+    /// Wakes all of them. A waker may panic in the application's executor; the panic continues when all
+    /// others are awake.
     pub(crate) fn wake(self) {
         let Some(more) = self.more else {
-            // The rule, and nothing to hold back a panic for.
+            // The usual case, in which no panic needs to be held back.
             return self.first.into_iter().for_each(|(_, waker)| waker.wake());
         };
         let wakers = self.first.into_iter().map(|(_, waker)| waker).chain(more.into_values());
@@ -104,7 +107,7 @@ impl Waiters {
     }
 }
 
-/// Wakes several kinds of waiters: a panic goes on when all are awake.
+/// Wakes several sets of waiters. A panic continues when all are awake.
 pub(crate) fn wake_all<const N: usize>(all: [Waiters; N]) {
     let woken = all.map(|waiters| catch_unwind(AssertUnwindSafe(|| waiters.wake())));
     if let Some(panic) = woken.into_iter().find_map(Result::err) {
@@ -112,15 +115,15 @@ pub(crate) fn wake_all<const N: usize>(all: [Waiters; N]) {
     }
 }
 
-/// What tasks wait at.
+/// An object with queues of waiting tasks.
 pub(crate) trait Waited {
-    /// Which of its waiters.
+    /// Selects one of its queues.
     type Queue: Copy + fmt::Debug;
-    /// Whoever waited at `place` in `queue` waits no more.
+    /// Removes the task at `place` from `queue`.
     fn leave(&self, queue: Self::Queue, place: &mut Place);
 }
 
-/// One who waits at `of`, and leaves when it is dropped.
+/// A waiting task at `of`. Dropping it leaves the queue.
 pub(crate) struct Waiter<P: Deref<Target: Waited>> {
     of: P,
     queue: <P::Target as Waited>::Queue,
@@ -136,7 +139,7 @@ impl<P: Deref<Target: Waited>> Waiter<P> {
         &self.of
     }
 
-    /// Asks once. `poll` adds the place where it has to wait.
+    /// Polls once. `poll` adds the place if it has to wait.
     pub(crate) fn poll<T>(&mut self, poll: impl FnOnce(&P::Target, &mut Place) -> Poll<T>) -> Poll<T> {
         let polled = poll(&self.of, &mut self.place);
         self.place.before = None;
@@ -146,7 +149,7 @@ impl<P: Deref<Target: Waited>> Waiter<P> {
         polled
     }
 
-    /// Nobody polls it for now.
+    /// Leaves the queue, because nobody polls this for now.
     pub(crate) fn leave(&mut self) {
         if self.place.key.is_some() {
             self.of.leave(self.queue, &mut self.place);
@@ -169,7 +172,7 @@ impl<P: Deref<Target: Waited>> Drop for Waiter<P> {
     }
 }
 
-/// Waits at `of` until `poll` is ready. Cancel safe if `poll` is: dropped, it leaves the queue.
+/// Waits at `of` until `poll` is ready. Cancel safe if `poll` is, because dropping it leaves the queue.
 pub(crate) async fn wait<B: Waited, T>(
     of: &B,
     queue: B::Queue,
@@ -191,7 +194,7 @@ mod tests {
 
     use super::*;
 
-    /// A task of an executor that panics when it is woken, for as long as it is told to.
+    /// A task of an executor that panics when it is woken, if `panics` is set.
     struct Task {
         woken: AtomicUsize,
         panics: bool,
@@ -227,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_is_not_woken_and_leaves_nothing() {
+    fn a_task_that_leaves_is_not_woken_and_leaves_nothing() {
         let tasks = tasks([false; 4]);
         let mut waiters = Waiters::default();
         let mut places: [Place; 4] = Default::default();
@@ -241,7 +244,7 @@ mod tests {
         assert_eq!(Arc::strong_count(&tasks[0]), 1);
         waiters.take().wake();
         assert_eq!(tasks.each_ref().map(|task| task.woken.load(Ordering::Relaxed)), [0, 1, 0, 1]);
-        // A place of before is nobody's now, also where others came.
+        // An earlier place does not belong to anybody any more, even after others arrived.
         add(&mut waiters, &mut Place::default(), &tasks[0]);
         assert!(waiters.leave(&mut places[1]).is_none());
         add(&mut waiters, &mut places[3], &tasks[3]);

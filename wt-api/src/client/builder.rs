@@ -1,4 +1,4 @@
-//! How a client is configured.
+//! The configuration of a client.
 
 use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc};
 
@@ -26,7 +26,7 @@ pub struct ClientBuilder {
     resolver: Option<Resolver>,
     options: WebTransportOptions,
     memory: usize,
-    /// Of a server, which has the sockets.
+    /// Set for a server's client, which uses the server's sockets.
     server: Option<(RuntimeHandle, Arc<Sockets>, Arc<[SocketAddr]>)>,
 }
 
@@ -37,13 +37,13 @@ impl fmt::Debug for ClientBuilder {
 }
 
 impl Client {
-    /// A client to configure.
+    /// Configures a new client.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::new()
     }
 }
 
-/// A socket that was made, and which families it reaches.
+/// A socket, and the families that it reaches.
 type Bound = (Box<dyn DatagramSocket>, [bool; 2]);
 
 impl ClientBuilder {
@@ -52,7 +52,7 @@ impl ClientBuilder {
         Self { sources: Vec::new(), resolver: None, options, memory: MEMORY, server: None }
     }
 
-    /// A client whose sockets are a server's, bound to these addresses.
+    /// A client that uses a server's sockets, which are bound to these addresses.
     pub(crate) fn of_server(
         runtime: RuntimeHandle,
         sockets: Arc<Sockets>,
@@ -61,31 +61,33 @@ impl ClientBuilder {
         Self { server: Some((runtime, sockets, addresses)), ..Self::new() }
     }
 
-    /// Sends from this address; port 0 lets the system choose. To be called once for each address family: an IPv6 address, `[::]`
-    /// as well, is for IPv6 alone. A family without an address is then not tried
-    /// ([`ErrorCause::NoSocket`](crate::ErrorCause::NoSocket)). Without any call, and without
-    /// [`socket`](Self::socket): all addresses of this host, and ports that the system chooses, with the first connection of each
-    /// family.
+    /// Binds a socket to this address; port 0 lets the system choose. Call this once for each address family:
+    /// an IPv6 address, even `[::]`, is only for IPv6. A family without an address is then not used
+    /// ([`ErrorCause::NoSocket`](crate::ErrorCause::NoSocket)). Without any call of this or of
+    /// [`socket`](Self::socket), each family gets a socket on all addresses of this host with its first
+    /// connection, with a port that the system chooses.
     pub fn bind(mut self, address: SocketAddr) -> Self {
         self.sources.push(Source::Address(address));
         self
     }
 
-    /// Sends and receives by this socket in place of an [address](Self::bind) of its family: bound, connected to nobody, and used
-    /// by nobody else. Datagrams that are none of this client's connections' are dropped. The sizes of its buffers stay; the
-    /// client sets what QUIC needs (no fragmentation, ECN marks, reports of the network). A socket of `[::]` that takes IPv4, too,
-    /// is used for both families. For a client on tokio.
+    /// Uses this socket instead of an [address](Self::bind) of its family. It must be bound, not connected,
+    /// and not used otherwise. Datagrams that do not belong to this client's connections are dropped. Its
+    /// buffer sizes stay; the client sets the options that QUIC needs (no fragmentation, ECN marks, reports
+    /// of the network). A socket on `[::]` that also takes IPv4 is used for both families. Only for a client
+    /// on tokio.
     pub fn socket(mut self, socket: std::net::UdpSocket) -> Self {
         self.sources.push(Source::Socket(socket));
         self
     }
 
-    /// Asks `resolve` for the addresses of a host name and a port, best first, in place of the system's resolver: it may choose
-    /// other ports as well. It is not asked for `localhost` and literal addresses. Eight addresses are tried at most, each
-    /// once, the families in turn (RFC 8305 §4). It has the connect timeout, and is dropped with it. An error, and no address at all, is
-    /// [`ErrorCause::NameResolution`](crate::ErrorCause::NameResolution); a panic ends the one session that asked, with
-    /// [`ErrorCause::CallbackPanicked`](crate::ErrorCause::CallbackPanicked). What certificates are valid for is the
-    /// URL's host all the same.
+    /// Calls `resolve` with a host name and a port for the addresses, best first, instead of the system's
+    /// resolver. It may return other ports too. It is not called for `localhost` and literal addresses. At
+    /// most eight addresses are tried, each once, with alternating families (RFC 8305 §4). It must finish
+    /// within the connect timeout, or is dropped. An error, or an empty list, becomes
+    /// [`ErrorCause::NameResolution`](crate::ErrorCause::NameResolution). A panic only ends the session that
+    /// asked, with [`ErrorCause::CallbackPanicked`](crate::ErrorCause::CallbackPanicked). Certificates must
+    /// be valid for the URL's host in any case.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -105,24 +107,26 @@ impl ClientBuilder {
         self
     }
 
-    /// The options of [`connect`](Client::connect) and [`get`](Client::get). Default: [`WebTransportOptions::new`].
+    /// Sets the options of [`connect`](Client::connect) and [`get`](Client::get). Default:
+    /// [`WebTransportOptions::new`].
     pub fn options(mut self, options: WebTransportOptions) -> Self {
         self.options = options;
         self
     }
 
-    /// Memory that servers can make all connections together hold, in bytes; when it is spent, connections that need more end.
-    /// An idle connection counts as 32 KiB. Default 1 GiB. A [server's client](crate::Server::client) has its server's.
+    /// Limits the memory that servers can make all connections together hold, in bytes. When it is used up,
+    /// connections that need more end. An idle connection counts as 32 KiB. Default 1 GiB. A [server's
+    /// client](crate::Server::client) uses its server's budget.
     pub fn memory_budget(mut self, bytes: usize) -> Self {
         self.memory = bytes;
         self
     }
 
-    /// The client, on the runtime around the call.
+    /// Builds the client, on the runtime around the call.
     ///
     /// # Errors
-    /// An address cannot be bound to, a socket cannot be used, two are of one address family, or there is no runtime
-    /// around the call that has timers and sockets.
+    /// An address cannot be bound, a socket cannot be used, two are of the same address family, or there is
+    /// no runtime around the call that has timers and sockets.
     pub fn build(self) -> Result<Client, ClientError> {
         let Self { sources, resolver, options, memory, server } = self;
         let options = Arc::new(options);
@@ -145,7 +149,8 @@ impl ClientBuilder {
             }) {
                 return Err(ClientError::SecondSocket { address });
             }
-            // One of both families leaves the other one to a socket of its own, in whichever order they are given.
+            // A socket of both families leaves a family to that family's own socket, in whichever order they
+            // were given.
             for (_, others) in &mut bound {
                 others[own] = false;
             }

@@ -1,4 +1,4 @@
-//! A client as the application holds it.
+//! The application's handle of a client.
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
@@ -12,14 +12,15 @@ use crate::{
     streams::ReceiveStream,
 };
 
-/// Makes sessions from sockets of its own, all connections of an address family from one.
+/// Makes sessions from its own sockets. One socket serves all connections of an address family.
 ///
-/// A handle: clones name the same client. It belongs to the runtime that it was built on, and can be used from anywhere. The
-/// sockets stay as long as there is a handle, or a connection of one of its sessions. [`WebTransport::new`] makes its sessions
-/// in the same way from sockets that all on the runtime share; these go with the last connection.
+/// This is a handle: clones refer to the same client. It belongs to the runtime on which it was built, and
+/// can be used from anywhere. The sockets stay open as long as there is a handle, or a connection of one of
+/// its sessions. [`WebTransport::new`] uses sockets that all callers on the runtime share; these are closed
+/// with the last connection.
 ///
-/// One task drives all connections of a socket. A program that has more to send than one processor can encrypt builds several
-/// clients, and its runtime runs them side by side.
+/// One task drives all connections of a socket. A program that sends more than one processor can encrypt
+/// should build several clients, which its runtime runs in parallel.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -45,15 +46,16 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Starts to connect to `url` with the client's [options](super::ClientBuilder::options), as [`WebTransport::new`] does.
+    /// Starts to connect to `url` with the client's [options](super::ClientBuilder::options), like
+    /// [`WebTransport::new`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`WebTransport::new`].
     pub fn connect(&self, url: &str) -> Result<WebTransport, ConnectOptionsError> {
         self.connect_with(url, WebTransportOptions::clone(&self.options))
     }
 
-    /// The same with other options than the client's: connections of one socket have each their own.
+    /// The same with other options than the client's. Each connection of a socket has its own options.
     ///
     /// # Errors
     /// As [`WebTransport::new`].
@@ -65,15 +67,15 @@ impl Client {
         WebTransport::with(self.means.clone(), url, options)
     }
 
-    /// Gets `url` by HTTP/3 with the client's options, as [`http3::get`] does. Cancel safe, as there.
+    /// Gets `url` over HTTP/3 with the client's options, like [`http3::get`]. Cancel safe in the same way.
     ///
     /// # Errors
-    /// As there.
+    /// As [`http3::get`].
     pub async fn get(&self, url: &str) -> Result<HttpResponse<ReceiveStream>, HttpError> {
         self.get_with(url, WebTransportOptions::clone(&self.options)).await
     }
 
-    /// The same with other options than the client's. Cancel safe, as there.
+    /// The same with other options than the client's. Cancel safe in the same way.
     ///
     /// # Errors
     /// As [`http3::get`].
@@ -85,9 +87,9 @@ impl Client {
         http3::get_by(self.means.clone(), url, options).await
     }
 
-    /// The addresses that the client was bound to, or its sockets are, in the order in which they were given. Empty for one that
-    /// was given none: its sockets are made with the first connections, and
-    /// [`WebTransport::local_address`] tells theirs.
+    /// The addresses of the client's sockets, in the order in which they were given. Empty if none was given:
+    /// then the sockets are made with the first connections, and [`WebTransport::local_address`] returns
+    /// their addresses.
     #[must_use]
     pub fn local_addresses(&self) -> &[SocketAddr] {
         &self.addresses

@@ -1,4 +1,4 @@
-//! A client of the application's own: its sockets, its resolver, its defaults.
+//! An application's own client, with its sockets, resolver and defaults.
 
 mod builder;
 mod handle;

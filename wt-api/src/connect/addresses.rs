@@ -1,4 +1,4 @@
-//! Where a name leads: whom to ask, and in which order the addresses are tried.
+//! Name resolution, and the order in which addresses are tried.
 
 use std::{
     future::poll_fn,
@@ -9,15 +9,15 @@ use std::{
 use super::means::{Means, Resolver};
 use crate::{driver::contain, error::ErrorCause, socket::reached_at, udp::loopback};
 
-/// Addresses that are tried at most.
+/// The most addresses that are tried.
 const MAX_ATTEMPTS: usize = 8;
 
 impl Means {
-    /// The addresses of a name or a literal address, in the order in which they are to be tried: at least one.
+    /// The addresses of a name or a literal address, in the order in which they must be tried; at least one.
     pub(super) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ErrorCause> {
         let unresolved =
             |message: String| ErrorCause::NameResolution { host: host.to_owned(), message: message.into() };
-        // What is known needs nobody's word.
+        // Literal addresses and `localhost` need no resolver.
         let is_known = host.parse::<IpAddr>().is_ok() || loopback(host).is_some();
         let found = match &self.resolver {
             Some(resolver) if !is_known => ask(resolver, host, port).await?,
@@ -37,7 +37,7 @@ impl Means {
     }
 }
 
-/// Asks the application's resolver, which may panic.
+/// Calls the application's resolver, which may panic.
 async fn ask(resolver: &Resolver, host: &str, port: u16) -> Result<io::Result<Vec<SocketAddr>>, ErrorCause> {
     let asked = contain(|| (resolver.0)(host.to_owned(), port));
     let mut asked = asked.map_err(|panicked| panicked.cause())?;
@@ -48,7 +48,8 @@ async fn ask(resolver: &Resolver, host: &str, port: u16) -> Result<io::Result<Ve
     .await
 }
 
-/// Addresses as they are reached, each once. None has the port 0: no datagram can go there.
+/// The addresses in the form in which they are reached, without duplicates. Addresses with port 0 are
+/// removed, because no datagram can be sent there.
 fn usable(found: &[SocketAddr]) -> Vec<SocketAddr> {
     let mut all = Vec::with_capacity(found.len());
     for address in found.iter().map(reached_at).filter(|address| address.port() != 0) {

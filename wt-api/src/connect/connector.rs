@@ -1,7 +1,7 @@
 //! The race between the addresses of a server.
 //!
-//! Owns the attempts, and what becomes of those that are not wanted. Must never know packets: each attempt is a connection
-//! that a driver is asked for.
+//! Owns the attempts, and closes the unwanted ones. It must never know packets: each attempt is a connection
+//! that a driver makes.
 
 use std::{
     future::{Future, poll_fn},
@@ -28,17 +28,18 @@ use crate::{
     tls,
 };
 
-/// How long an address has before the next one is tried as well (RFC 8305 §5).
+/// How long an attempt has before the next address is tried in parallel (RFC 8305 §5).
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// The attempts of a race. Those that are not wanted in the end are closed, also when nobody waits any more.
+/// The attempts of a race. Unwanted ones are closed at the end, even if nobody waits any more.
 #[derive(Default)]
 struct Attempts {
     race: Arc<Race>,
     ways: Mutex<Vec<Way>>,
-    /// The winner stays.
+    /// Whether the winner must stay open.
     connected: bool,
-    /// The winner has been opened to other sessions, which it serves whatever becomes of the first.
+    /// Whether other sessions may use the winner, which then stays open whatever happens to the first
+    /// session.
     shared: AtomicBool,
 }
 
@@ -50,7 +51,7 @@ impl Drop for Attempts {
     }
 }
 
-/// What all attempts of a client share.
+/// What all attempts of a client have in common.
 #[derive(Clone)]
 pub(crate) struct Connector {
     pub(super) means: Means,
@@ -64,7 +65,7 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// Checks everything that needs no network.
+    /// Checks everything that does not need the network.
     pub(crate) fn new(
         means: Means,
         url: &str,
@@ -87,22 +88,22 @@ impl Connector {
         })
     }
 
-    /// Where it runs.
+    /// The runtime.
     pub(crate) fn runtime(&self) -> &RuntimeHandle {
         &self.means.runtime
     }
 
-    /// No other sockets of the process have this number.
+    /// A number that is unique among the sockets of the process.
     pub(super) fn sockets(&self) -> u64 {
         self.means.sockets.number()
     }
 
-    /// Whether the runtime can do what it takes.
+    /// Whether the runtime has the required drivers.
     pub(super) fn check(&self) -> Result<(), ErrorCause> {
         self.runtime().check().map_err(|MissingDriver(missing)| ErrorCause::RuntimeDriver { missing })
     }
 
-    /// Resolves, then races the addresses. Returns when an attempt has won.
+    /// Resolves the name, and races the addresses. Returns when an attempt has won.
     async fn race(&self, attempts: &Attempts) -> Result<(), ErrorCause> {
         let Attempts { race, ways, .. } = attempts;
         let addresses = self.means.addresses(&self.target.host, self.target.port).await?;
@@ -131,7 +132,7 @@ impl Connector {
         Err(race.failure().unwrap_or_else(untried))
     }
 
-    /// What a driver is asked for.
+    /// The request to a driver.
     fn ask(&self, attempt: Arc<Attempt>, race: &Arc<Race>) -> Connect {
         Connect {
             config: ClientConfig::new(TlsClientConfig::new(Arc::clone(&self.tls)))
@@ -145,7 +146,7 @@ impl Connector {
         }
     }
 
-    /// The attempt that won is open to others.
+    /// Lets other sessions use the winning attempt.
     fn open_to_others(&self, attempts: &Attempts) {
         if let ClientJob::Session(job) = &self.job
             && let Some(pooled) = &job.pooled
@@ -157,10 +158,11 @@ impl Connector {
         }
     }
 
-    /// Connects, and waits for `established`. All within the connect timeout; afterwards, whatever lost is closed.
+    /// Connects, and waits for `established`, both within the connect timeout. Then closes the attempts that
+    /// lost.
     ///
     /// # Errors
-    /// Why there is no connection, unless `established` has told its own error.
+    /// Why there is no connection, unless `established` has reported its own error.
     pub(crate) async fn run(&self, established: impl Future<Output = ()>) -> Result<(), ErrorCause> {
         self.run_until(self.runtime().now() + self.timeout, established).await
     }
@@ -195,7 +197,7 @@ impl Connector {
     }
 }
 
-/// The output of `work`, or `None` if `limit` is over first.
+/// The output of `work`, or `None` if `limit` is ready first.
 pub(crate) async fn first_of<T>(work: impl Future<Output = T>, limit: impl Future<Output = ()>) -> Option<T> {
     let (mut work, mut limit) = (pin!(work), pin!(limit));
     poll_fn(|cx| {

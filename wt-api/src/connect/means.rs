@@ -1,14 +1,14 @@
-//! What a client connects with: its runtime, its sockets, and whom it asks for addresses.
+//! The resources of a client: its runtime, its sockets and its resolver.
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use super::sockets::Sockets;
 use crate::runtime::{self, BoxFuture, RuntimeHandle};
 
-/// The addresses that a resolver finds, one day.
+/// The addresses that a resolver will find.
 pub(crate) type Answer = BoxFuture<io::Result<Vec<SocketAddr>>>;
 
-/// Who is asked for the addresses of a name and a port.
+/// Resolves a name and a port to addresses.
 #[derive(Clone)]
 pub(crate) struct Resolver(pub(crate) Arc<dyn Fn(String, u16) -> Answer + Send + Sync>);
 
@@ -18,7 +18,7 @@ impl fmt::Debug for Resolver {
     }
 }
 
-/// The sockets are wanted. With the last clone they are released.
+/// A reference to sockets. Dropping the last clone releases them.
 #[derive(Debug)]
 struct Lease(Arc<Sockets>);
 
@@ -28,25 +28,25 @@ impl Drop for Lease {
     }
 }
 
-/// What a client connects with.
+/// The resources of a client.
 #[derive(Clone, Debug)]
 pub(crate) struct Means {
     pub(crate) runtime: RuntimeHandle,
     pub(crate) sockets: Arc<Sockets>,
-    /// The runtime's if none.
+    /// `None` for the runtime's resolver.
     pub(crate) resolver: Option<Resolver>,
     _lease: Option<Arc<Lease>>,
 }
 
 impl Means {
-    /// Those of all on the runtime around the caller who have no client of their own.
+    /// The resources that all callers on this runtime share if they have no client of their own.
     pub(crate) fn of_runtime() -> Option<Self> {
         let runtime = runtime::current()?;
         let sockets = Sockets::of_runtime(&runtime);
         Some(Self { runtime, sockets, resolver: None, _lease: None })
     }
 
-    /// Those of a client of its own.
+    /// The resources of a client with its own sockets.
     pub(crate) fn of_client(
         runtime: RuntimeHandle,
         sockets: Arc<Sockets>,

@@ -1,7 +1,7 @@
 //! Connecting: name resolution, address families (RFC 8305, simplified), the connect timeout.
 //!
-//! Lowest first: [`sockets`] has the sockets of a client, [`means`] what it connects with, [`addresses`] says where to,
-//! [`connector`] races the addresses, [`session`] makes sessions of it.
+//! Lowest first: [`sockets`] has the sockets of a client, [`means`] its other resources, and [`addresses`]
+//! the order of the addresses. [`connector`] races the addresses, and [`session`] establishes sessions.
 
 mod addresses;
 mod connector;

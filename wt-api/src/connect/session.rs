@@ -1,4 +1,4 @@
-//! Sessions: each on a connection of its own, or on one that it shares.
+//! Sessions, each on its own connection or on a shared one.
 
 use std::{future::Future, sync::Arc};
 
@@ -22,17 +22,17 @@ use crate::{
     runtime::{self, Presence},
 };
 
-/// A session that is being connected.
+/// A session that is being established.
 pub(crate) struct Begun {
     pub(crate) shared: Arc<SessionBox>,
     pub(crate) asked: Asked,
-    /// In force on a connection that is yet to be made.
+    /// The kind of congestion control that a new connection will use.
     pub(crate) congestion: CongestionControl,
-    /// Whether it may share its connection.
+    /// Whether the session may share its connection.
     pub(crate) pooled: bool,
 }
 
-/// `WebTransport::new`, and the same of a client of its own.
+/// `WebTransport::new`, and the same for a client of the application.
 pub(crate) fn connect(
     means: Means,
     url: &str,
@@ -86,7 +86,7 @@ pub(crate) fn connect(
             Some(key) => first_of(connector.share(&session, &key), gone).await,
             None => first_of(connector.run(ready(&session)), gone).await,
         };
-        // Whoever closes while connecting does not wait for the network.
+        // A close during connecting does not wait for the network.
         if let Some(Err(cause)) = outcome {
             session.set_end(Err(WebTransportError::session(cause)));
         } else if session.established().is_none() {
@@ -98,14 +98,14 @@ pub(crate) fn connect(
     Ok(Begun { shared, asked, congestion, pooled })
 }
 
-/// A session that a task connects.
+/// A session that a task establishes.
 struct Connecting {
     session: Arc<SessionBox>,
     _presence: Presence,
 }
 
 impl Drop for Connecting {
-    /// The task is done; or it ended with its runtime, or by a panic, and nobody else would tell.
+    /// The task is done, or it ended with its runtime or by a panic, and then nobody else reports the error.
     fn drop(&mut self) {
         if self.session.established().is_none() && !self.session.is_over() {
             self.session.set_end(Err(WebTransportError::session(ErrorCause::RuntimeGone)));
@@ -113,28 +113,30 @@ impl Drop for Connecting {
     }
 }
 
-/// Waits until the session is established, or is known not to be.
+/// Waits until the session is established, or will never be.
 async fn ready(session: &Arc<SessionBox>) {
     let _ = wait(&**session, SessionQueue::State, SessionBox::poll_ready).await;
 }
 
-/// Waits for what becomes of a session on a shared connection.
+/// Waits for the fate of a session on a shared connection.
 async fn answer(session: &Arc<SessionBox>) -> Answer {
     wait(&**session, SessionQueue::State, SessionBox::poll_answer).await
 }
 
-/// What has to agree for sessions to share a connection. Whatever the options say about the connection is in it.
+/// The values that must be equal for sessions to share a connection, including all options about the
+/// connection.
 fn pool_key(connector: &Connector, options: &WebTransportOptions) -> PoolKey {
     let Target { host, port, .. } = &connector.target;
     let sockets = connector.sockets();
-    // Two rustls configurations are the same if they are one: what they trust and show cannot be compared.
+    // Two rustls configurations are equal only if they are the same object, because their contents cannot be
+    // compared.
     let trust = match &options.trust {
         Trust::Rustls(config) => format!("rustls {:p}", Arc::as_ptr(config)),
         trust => format!("{trust:?}"),
     };
     let WebTransportOptions { congestion_control, .. } = options;
     let (mut transport, sessions) = options.configs();
-    // So are two factories of controllers.
+    // The same holds for factories of controllers.
     let controller = match std::mem::take(&mut transport.congestion).algorithm {
         Algorithm::Custom(factory) => format!("own {:p}", Arc::as_ptr(&factory)),
         algorithm => algorithm.name().to_owned(),
@@ -178,9 +180,10 @@ impl Connector {
         }
     }
 
-    /// A shared connection is silent: another one is made beside it. If that stands before the session is there, the
-    /// session moves. True: it is settled; false: it has to be asked for on another connection. A request that moved is
-    /// reset first, so that a server that wakes up holds no session that nobody has.
+    /// A shared connection is silent, so another one is made in parallel. If that is established first, the
+    /// session moves. Returns true if the session is settled, and false if it must be requested on another
+    /// connection. A request that moves is reset first, so that a server that wakes up later does not keep an
+    /// orphaned session.
     async fn race_another(
         &self,
         session: &Arc<SessionBox>,
@@ -197,7 +200,7 @@ impl Connector {
             let stands = first_of(made.run_until(deadline, std::future::ready(())), answered).await;
             match (stands, early) {
                 (Some(Ok(())), _) => {}
-                // There is none to be had: the silent one is all there is.
+                // No other connection is possible, so only the silent one is left.
                 (Some(Err(cause)), _) => {
                     return match first_of(answer(session), runtime::sleep_until(self.runtime(), deadline))
                         .await
@@ -220,7 +223,7 @@ impl Connector {
         first_of(work, runtime::sleep_until(self.runtime(), deadline)).await.ok_or(late)
     }
 
-    /// The same for a connection that others may share; `asks`: it is made for this session first.
+    /// The same for a connection that others may share. `asks` is whether it is made for this session first.
     fn pooled(&self, pooled: &Arc<Pooled>, asks: bool) -> Self {
         let job = match &self.job {
             ClientJob::Session(job) => ClientJob::Session(Box::new(SessionJob {

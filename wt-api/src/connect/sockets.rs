@@ -1,10 +1,10 @@
-//! The sockets of a client, one of each address family, and the drivers behind them.
+//! The sockets of a client, one for each address family, and their drivers.
 //!
-//! One socket serves all connections of its family: their connection IDs tell them apart. A socket that nobody asked for
-//! by name is made for the first connection; unless a [`Client`](crate::Client) keeps it, it goes with the last one, and
-//! the next connection gets another.
+//! One socket serves all connections of its family, which their connection IDs distinguish. A socket without
+//! an explicit address is made for the first connection. Unless a [`Client`](crate::Client) keeps it, it is
+//! closed with the last one, and the next connection gets a new socket.
 //!
-//! Owns who has a socket, and since when none has. Must never know names or sessions.
+//! Owns who uses a socket, and when it is released. It must never know names or sessions.
 
 use std::{
     io,
@@ -27,17 +27,17 @@ use crate::{
     udp::SocketOptions,
 };
 
-/// Bytes of a client's connection IDs.
+/// The size of a client's connection IDs in bytes.
 const CID_LENGTH: usize = 8;
-/// Memory of all connections together, unless the application says otherwise, in bytes.
+/// The default memory limit of all connections together, in bytes.
 pub(crate) const MEMORY: usize = 1 << 30;
 
 /// How addresses of one family are reached.
 #[derive(Debug)]
 pub(crate) enum Door {
-    /// By a socket that is made when it is needed: its driver, if there was one.
+    /// By a socket that is made when needed. Has its driver, if there was one.
     Any(Option<Arc<Inbox>>),
-    /// By a socket that was there before, or one of several, in turn.
+    /// By an existing socket, or by several in turn.
     Fixed(Vec<Arc<Inbox>>),
     /// Not at all.
     Shut,
@@ -46,13 +46,13 @@ pub(crate) enum Door {
 /// The sockets of a client.
 #[derive(Debug)]
 pub(crate) struct Sockets {
-    /// No other sockets of the process have this number.
+    /// A number that is unique among the sockets of the process.
     number: u64,
-    /// For IPv4, and for IPv6.
+    /// For IPv4 and for IPv6.
     doors: Mutex<[Door; 2]>,
-    /// They stay without connections, until they are [released](Self::release).
+    /// Whether they stay open without connections, until they are [released](Self::release).
     kept: bool,
-    /// They are a server's, and end with it.
+    /// Whether they belong to a server, and end with it.
     of_server: bool,
     budget: EndpointBudget,
 }
@@ -68,7 +68,8 @@ impl Sockets {
         Arc::new(Self { number, doors: Mutex::new(doors), kept, of_server, budget })
     }
 
-    /// Those of all on a runtime who have no client of their own. As long as one of them has a connection, they are the same.
+    /// The sockets that all callers on a runtime share if they have no client of their own. They stay the
+    /// same as long as one of them has a connection.
     pub(crate) fn of_runtime(runtime: &RuntimeHandle) -> Arc<Self> {
         static ALL: Mutex<Vec<(String, Weak<Sockets>)>> = Mutex::new(Vec::new());
         let name = runtime.identity();
@@ -83,8 +84,8 @@ impl Sockets {
         })
     }
 
-    /// Those of a client of its own. `bound`: what it was given, with the families that each of them reaches; without any,
-    /// both families get a socket when it is needed.
+    /// The sockets of a client. `bound` are the given sockets with the families that each reaches. If it is
+    /// empty, both families get a socket when needed.
     pub(crate) fn of_client(
         runtime: &RuntimeHandle,
         bound: Vec<(Box<dyn DatagramSocket>, [bool; 2])>,
@@ -104,12 +105,12 @@ impl Sockets {
         sockets
     }
 
-    /// Those of a server, whose drivers go on as long as it has use for them.
+    /// The sockets of a server, whose drivers run as long as the server needs them.
     pub(crate) fn of_server(doors: [Door; 2], budget: EndpointBudget) -> Arc<Self> {
         Self::new(doors, false, true, budget)
     }
 
-    /// No other sockets of the process have this number.
+    /// A number that is unique among the sockets of the process.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
@@ -119,7 +120,7 @@ impl Sockets {
         !matches!(lock(&self.doors)[family(remote)], Door::Shut)
     }
 
-    /// Asks a driver for a connection. `config` and all that is to be known of it goes with it.
+    /// Requests a connection from a driver.
     pub(crate) fn connect(
         self: &Arc<Self>,
         runtime: &RuntimeHandle,
@@ -136,7 +137,7 @@ impl Sockets {
                 for inbox in inboxes.iter() {
                     match inbox.try_command(command) {
                         Ok(()) => return Ok(Way { inbox: Arc::clone(inbox), attempt }),
-                        // One of a server's that ends has gone before the others.
+                        // One driver of a server that is shutting down has ended before the others.
                         Err(back) => command = back,
                     }
                 }
@@ -146,7 +147,7 @@ impl Sockets {
                 if let Some(inbox) = inbox {
                     match inbox.try_command(command) {
                         Ok(()) => return Ok(Way { inbox: Arc::clone(inbox), attempt }),
-                        // Its last connection has gone, and the socket with it.
+                        // Its last connection has ended, and the socket with it.
                         Err(back) => command = back,
                     }
                 }
@@ -175,7 +176,7 @@ impl Sockets {
         let endpoint = Endpoint::new(config, None, entropy);
         let shard = Shard::new(Arc::clone(runtime), socket, Arc::clone(&inbox), endpoint, None);
         let shard = if self.kept { shard.keep() } else { shard };
-        // Whoever connects next finds the sockets as long as a driver is there.
+        // Later connections find the sockets as long as a driver runs.
         let sockets = Arc::clone(self);
         runtime.spawn(Box::pin(async move {
             shard.await;
@@ -184,7 +185,7 @@ impl Sockets {
         inbox
     }
 
-    /// Nobody will ask for a connection any more: the sockets go with the last one.
+    /// No more connections will be requested: the sockets are closed with the last one.
     pub(crate) fn release(&self) {
         for door in lock(&self.doors).iter() {
             match door {
@@ -200,7 +201,7 @@ impl Sockets {
     }
 }
 
-/// A client's socket: it hears what the network says of its attempts.
+/// Binds a client's socket, which receives the network's reports about its attempts.
 pub(crate) fn bind(runtime: &RuntimeHandle, address: SocketAddr) -> io::Result<Box<dyn DatagramSocket>> {
     runtime.bind(&SocketOptions { address, only_v6: true, transport_errors: true, buffer: KERNEL_BUFFER })
 }

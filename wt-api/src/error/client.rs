@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The address cannot be bound to.
+    /// The client cannot bind to the address.
     #[error("cannot bind to {address}: {error}")]
     Bind {
         /// The address.
@@ -17,7 +17,7 @@ pub enum ClientError {
     /// The application's socket cannot be used.
     #[error("the UDP socket cannot be used: {0}")]
     Socket(Arc<io::Error>),
-    /// Two sockets of one address family: which of them would send is not clear.
+    /// There are two sockets of one address family, so it would be unclear which one sends.
     #[error(
         "the client has a socket for {address}'s address family already; bind one address of each family, or build another client"
     )]

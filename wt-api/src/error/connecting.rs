@@ -1,22 +1,22 @@
-//! Why no session could be made, as far as the client can tell: how far it came, what the server's certificate lacks, options
-//! that contradict each other.
+//! Why no session could be established, as far as the client can tell: how far it got, what is wrong with the
+//! server's certificate, contradicting options.
 
 use std::{fmt, io, sync::Arc};
 
 use crate::origin::InvalidOrigin;
 
-/// What [`ErrorCause::Timeout`](crate::ErrorCause::Timeout) waited for.
+/// What [`ErrorCause::Timeout`](crate::ErrorCause::Timeout) was waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectStage {
     /// The addresses of the host's name.
     Name,
-    /// Any answer to the handshake.
+    /// Any response to the handshake.
     Handshake {
         /// The UDP port that was tried.
         port: u16,
     },
-    /// The answer to the session's request, on a connection that stands.
+    /// The response to the session's request, on an established connection.
     Answer,
     /// The same on a connection that other sessions share.
     SharedAnswer,
@@ -40,7 +40,7 @@ impl ConnectStage {
             Self::Handshake { .. } => {
                 "a firewall that drops UDP, a wrong address or port, or a server that does not run are the usual reasons"
             }
-            // Whoever looks at firewalls now looks in the wrong place.
+            // A hint about firewalls would be misleading here.
             Self::Answer | Self::SharedAnswer => {
                 "the network and the port are right: the server's application is slow to accept the session, or does not take requests"
             }
@@ -48,7 +48,7 @@ impl ConnectStage {
     }
 }
 
-/// Said of the port that nobody has to write.
+/// A remark about the default port of URLs.
 pub(super) fn meant(port: u16) -> &'static str {
     if port == 443 { " (443 is meant where a URL names no port)" } else { "" }
 }
@@ -61,7 +61,7 @@ pub(super) fn unreachable_remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown | io::ErrorKind::AddrNotAvailable => {
             "check that this host's network is up and has a route to the address, and that the address is the server's"
         }
-        // Also what a router says that forbids it (RFC 1122 §3.2.2.1: codes 10 and 13 of ICMP).
+        // A router that forbids it reports this too (RFC 1122 §3.2.2.1: ICMP codes 10 and 13).
         io::ErrorKind::HostUnreachable => {
             "no host has the address, or a firewall on the way forbids it: check that the address is the server's, that this host's network has a route to the address, and that UDP to this address and port is permitted"
         }
@@ -85,7 +85,7 @@ pub(super) fn status_remedy(status: u16) -> &'static str {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {
-    /// None of the given hashes is the certificate's.
+    /// The certificate has none of the given hashes.
     #[error(
         "the server's certificate has SHA-256 {actual}, which is not among the server_certificate_hashes; copy the server's current hash"
     )]
@@ -99,30 +99,30 @@ pub enum CertificateError {
     /// The validity period has not begun.
     #[error("the server's certificate is not valid yet; check the clocks of both machines")]
     NotYetValid,
-    /// Longer valid than hash authentication permits.
+    /// The certificate is valid for longer than hash authentication permits.
     #[error("a certificate that is accepted by hash is valid for at most 14 days; this one for {days}")]
     ValidForTooLong {
         /// Its validity, in whole days.
         days: u64,
     },
-    /// A kind of key that hash authentication does not permit.
+    /// Hash authentication does not permit this kind of key.
     #[error("a certificate that is accepted by hash must not have an RSA key; use ECDSA P-256")]
     RsaKey,
-    /// Not an X.509 version 3 certificate.
+    /// It is not an X.509 version 3 certificate.
     #[error("the server's certificate is no X.509 version 3 certificate")]
     Malformed,
     /// The certificate is for other names.
     #[error("the server's certificate is not for the name {name:?}; connect to a name that it holds")]
     WrongName {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
     },
-    /// Nobody that is trusted issued the certificate.
+    /// No trusted CA issued the certificate.
     #[error(
         "the issuer of the server's certificate is not trusted; give its CA with trusted_certificates, or the certificate's hash with server_certificate_hashes"
     )]
     UnknownIssuer,
-    /// The certificate is one that issues others, which no server may show (RFC 5280 §4.2.1.9).
+    /// The certificate is that of a CA, which a server must not present (RFC 5280 §4.2.1.9).
     #[error(
         "the server shows the certificate of a CA (CA:TRUE, as `openssl req -x509` makes by default); show one that this CA issued, make it with -addext basicConstraints=critical,CA:FALSE, or accept it by its hash with server_certificate_hashes"
     )]
@@ -132,12 +132,12 @@ pub enum CertificateError {
     Other(Arc<str>),
 }
 
-/// Why [`WebTransport::new`](crate::WebTransport::new) did not even start (W3C `SyntaxError`, `TypeError`,
+/// Why [`WebTransport::new`](crate::WebTransport::new) did not start (W3C `SyntaxError`, `TypeError`,
 /// `NotSupportedError`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectOptionsError {
-    /// Not a URL.
+    /// The text is not a URL.
     #[error("{url:?} is not an absolute URL: {message}")]
     InvalidUrl {
         /// The text.
@@ -145,22 +145,22 @@ pub enum ConnectOptionsError {
         /// What is wrong with it.
         message: String,
     },
-    /// Another scheme than https.
+    /// The scheme is not https.
     #[error("WebTransport needs an https URL, not {scheme}; write https://HOST:PORT/PATH")]
     NotHttps {
         /// The scheme.
         scheme: String,
     },
-    /// A fragment, which has no meaning here.
+    /// The URL has a fragment, which has no meaning here.
     #[error("a URL has no fragment here; remove the part from # on")]
     Fragment,
-    /// No host.
+    /// The URL has no host.
     #[error("the URL names no host")]
     NoHost,
-    /// A header that this library sets itself, or that HTTP/3 forbids.
+    /// This library sets the header itself, or HTTP/3 forbids it.
     #[error("the header {0} cannot be set by the application")]
     ForbiddenHeader(String),
-    /// An application protocol that cannot be offered.
+    /// The application protocol cannot be offered.
     #[error("the application protocol {protocol:?} cannot be offered: {problem}")]
     InvalidProtocol {
         /// The protocol.
@@ -168,23 +168,24 @@ pub enum ConnectOptionsError {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// An origin that is none.
+    /// The origin is invalid.
     #[error(transparent)]
     InvalidOrigin(#[from] InvalidOrigin),
-    /// One of the [`trusted_certificates`](crate::WebTransportOptions::trusted_certificates) that is no CA's certificate in DER.
+    /// One of the [`trusted_certificates`](crate::WebTransportOptions::trusted_certificates) is not the
+    /// certificate of a CA in DER.
     #[error("certificate {position} of those to trust cannot be used: {problem}")]
     TrustedCertificate {
-        /// Which one, from 1.
+        /// Its position in the list, from 1.
         position: usize,
         /// What is wrong with it, and what to give instead.
         problem: String,
     },
-    /// A certificate by hash on a connection that others may share (W3C `NotSupportedError`).
+    /// The options have certificate hashes and allow sharing the connection (W3C `NotSupportedError`).
     #[error(
         "a connection whose certificate is accepted by hash is not shared; leave out allow_pooling or server_certificate_hashes"
     )]
     PoolingWithHashes,
-    /// The transport settings refuse datagrams, which WebTransport cannot do without (WebTransport over HTTP/3 §3.1).
+    /// The transport settings refuse datagrams, which WebTransport requires (WebTransport over HTTP/3 §3.1).
     #[error(
         "WebTransport needs QUIC datagrams, and max_datagram_frame_size of the TransportConfig is {size}; leave it at its default, or give at least 16"
     )]
@@ -192,10 +193,10 @@ pub enum ConnectOptionsError {
         /// `max_datagram_frame_size`, in bytes.
         size: u64,
     },
-    /// Called outside an async runtime.
+    /// The call was made outside an async runtime.
     #[error("there is no tokio runtime here; call from within one, for example under #[tokio::main]")]
     NoRuntime,
-    /// The system has no certificates of CAs, as in a small container, or they cannot be read.
+    /// The system has no CA certificates, as in a small container, or they cannot be read.
     #[error(
         "the CAs that this system trusts cannot be used: {0}; install them (often a package ca-certificates), or say whom to trust with trusted_certificates or server_certificate_hashes"
     )]

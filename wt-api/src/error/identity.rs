@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityError {
-    /// No certificate in the input.
+    /// The input has no certificate.
     #[error(
         "no certificate was found; PEM certificates start with -----BEGIN CERTIFICATE-----: check that this is the chain, not the key"
     )]
     NoCertificate,
-    /// No private key in the input.
+    /// The input has no private key.
     #[error(
         "no private key was found; PEM keys start with -----BEGIN PRIVATE KEY----- or the like: check that this is the key, not the chain"
     )]
     NoKey,
-    /// More than one private key in the input.
+    /// The input has more than one private key.
     #[error("{count} private keys were found; leave the one that belongs to the certificate")]
     SeveralKeys {
         /// How many.
@@ -27,19 +27,19 @@ pub enum IdentityError {
         "the private key is encrypted; decrypt it first, for example with openssl pkey -in KEY -out DECRYPTED"
     )]
     EncryptedKey,
-    /// PEM where DER is wanted.
+    /// The input is PEM where DER is expected.
     #[error("the {what} is PEM, and DER is wanted; read PEM with Identity::from_pem or from_pem_files")]
     PemForDer {
         /// "certificate chain" or "private key".
         what: &'static str,
     },
-    /// DER where PEM is wanted.
+    /// The input is DER where PEM is expected.
     #[error("the {what} is DER, and PEM is wanted; convert it, for example with {}", conversion(.what))]
     DerForPem {
         /// "certificate chain" or "private key".
         what: &'static str,
     },
-    /// Bytes that are neither.
+    /// The input is neither PEM nor DER.
     #[error("the input is malformed: {0}")]
     Malformed(String),
     /// The key does not belong to the certificate.
@@ -47,26 +47,26 @@ pub enum IdentityError {
         "the private key does not belong to the certificate; check that both files are of the same pair, and that the chain begins with the server's own certificate (fullchain.pem of ACME tools, not chain.pem)"
     )]
     KeyMismatch,
-    /// The key belongs to another certificate of the chain than the first.
+    /// The key belongs to another certificate of the chain than the first one.
     #[error(
         "the private key belongs to certificate {position} of the chain; put that one first, its issuer after it"
     )]
     ChainOrder {
-        /// Which one, from 2.
+        /// The position of that certificate, from 2.
         position: usize,
     },
     /// A file cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
-    /// What is wrong, and in which files.
+    /// An error with the files that caused it.
     #[error("{}: {error}", join(.files))]
     InFiles {
-        /// The file, or the chain and the key if it takes both to see it.
+        /// The file; or the chain and the key, if the error concerns both.
         files: Vec<PathBuf>,
-        /// What is wrong there.
+        /// The error.
         error: Box<IdentityError>,
     },
-    /// A text that is not a DNS name, nor `*.` and one.
+    /// The text is neither a DNS name nor `*.` followed by one.
     #[error(
         "{0:?} is no name that a client asks for; give a DNS name in ASCII, such as example.org, or *.example.org for all names one label longer"
     )]
@@ -77,13 +77,13 @@ pub enum IdentityError {
 }
 
 impl IdentityError {
-    /// The same, said of files.
+    /// Adds the files that caused the error.
     pub(crate) fn within<const N: usize>(self, files: [&Path; N]) -> Self {
         Self::InFiles { files: files.map(Path::to_owned).to_vec(), error: Box::new(self) }
     }
 }
 
-/// The command that makes PEM of DER.
+/// The command that converts DER to PEM.
 fn conversion(what: &str) -> &'static str {
     match what {
         "certificate chain" => "openssl x509 -inform DER -in DER -out PEM",

@@ -1,6 +1,6 @@
-//! What can go wrong, as types: each error names its cause and, where there is one, the remedy.
+//! The errors of the API as types. Each names its cause and, where there is one, the remedy.
 //!
-//! Owns the public error types. Must never know sockets or drivers: they translate into these.
+//! Owns the public error types. It must never know sockets or drivers: they translate into these types.
 
 mod client;
 mod connecting;
@@ -27,12 +27,13 @@ pub use crate::origin::InvalidOrigin;
 pub enum WebTransportErrorSource {
     /// The session as a whole.
     Session,
-    /// One stream; the session goes on.
+    /// One stream; the session continues.
     Stream,
 }
 
-/// An error of a session or a stream (W3C `WebTransportError`). Cheap to clone; the native cause is behind
-/// [`WebTransportError::cause`]. The text says all of it: `source()` is what the cause has below itself, which no text repeats.
+/// An error of a session or a stream (W3C `WebTransportError`). It is cheap to clone.
+/// [`WebTransportError::cause`] returns the native cause. The text is complete: `source()` only returns the
+/// source of the cause, which is not part of the text.
 ///
 /// ```
 /// use wt_api::{ErrorCause, WebTransportError};
@@ -49,8 +50,8 @@ pub struct WebTransportError {
 }
 
 impl WebTransportError {
-    /// An error for adapters that have to make one, such as an implementation of this API over another transport, or the double
-    /// of a session in a test.
+    /// Makes an error, for adapters that need one: an implementation of this API over another transport, or a
+    /// mock session in a test.
     ///
     /// ```
     /// use wt_api::{ErrorCause, WebTransportError, WebTransportErrorSource};
@@ -97,15 +98,15 @@ impl WebTransportError {
         self.stream_error_code
     }
 
-    /// The code and the reason of the session's close, if that is what ended the call: by whichever side, see
-    /// [`ErrorCause::SessionClosed`].
+    /// The code and the reason of the session's close, if the close ended the call. Either side may have
+    /// closed; see [`ErrorCause::SessionClosed`].
     ///
     /// ```
     /// # async fn example(session: wt_api::WebTransport) -> Result<(), wt_api::WebTransportError> {
     /// loop {
     ///     match session.receive_datagram().await {
     ///         Ok(datagram) => println!("{} bytes", datagram.len()),
-    ///         // The session has ended as it should.
+    ///         // The session has ended normally.
     ///         Err(error) if error.close_info().is_some() => return Ok(()),
     ///         Err(error) => return Err(error),
     ///     }
@@ -156,7 +157,8 @@ impl From<WebTransportError> for io::Error {
     }
 }
 
-/// For functions that make a session and use it, so that `?` serves for both: [`ErrorCause::Options`], of the session.
+/// For functions that open a session and use it, so that `?` serves for both. The result is
+/// [`ErrorCause::Options`] of the session.
 ///
 /// ```
 /// use wt_api::{ErrorCause, WebTransport, WebTransportError, WebTransportOptions};
@@ -180,8 +182,8 @@ impl From<ConnectOptionsError> for WebTransportError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorCause {
-    /// A session was not even asked for: its URL or its options cannot be used. No call of a session ends so; a
-    /// [`ConnectOptionsError`] becomes one by `From`.
+    /// The session was not requested, because its URL or its options cannot be used. No call of a session
+    /// fails with this; `From` makes it from a [`ConnectOptionsError`].
     #[error(transparent)]
     Options(ConnectOptionsError),
     /// The host name has no address.
@@ -191,10 +193,10 @@ pub enum ErrorCause {
     NameResolution {
         /// The name.
         host: String,
-        /// What the resolver said.
+        /// The resolver's error.
         message: Arc<str>,
     },
-    /// The host answered that nothing listens on the UDP port, or a firewall that rejects the port did in its name.
+    /// The host reported that nothing listens on the UDP port, or a firewall rejected it.
     #[error(
         "{remote} refused: nothing listens on this UDP port{}; check that the server runs, that the port is its UDP port, and that no firewall rejects it",
         meant(.remote.port())
@@ -203,7 +205,7 @@ pub enum ErrorCause {
         /// The address that was tried.
         remote: SocketAddr,
     },
-    /// The server takes no connection of this client now: `CONNECTION_REFUSED` (RFC 9000 §5.2.2).
+    /// The server refuses new connections of this client for now: `CONNECTION_REFUSED` (RFC 9000 §5.2.2).
     #[error(
         "{remote} refuses new connections for now (CONNECTION_REFUSED): the server is at one of its limits, or does not want this client; try again later"
     )]
@@ -211,32 +213,33 @@ pub enum ErrorCause {
         /// The server's address.
         remote: SocketAddr,
     },
-    /// This host cannot send to the address, or may not: no route, no such network, a local filter. Told at once, while a
-    /// connection is being made; later it counts as loss.
+    /// This host cannot, or may not, send to the address: no route, no such network, a local filter. It is
+    /// reported at once while the connection is being established; later it counts as loss.
     #[error("{remote} cannot be reached from here: {error}; {}", unreachable_remedy(.error))]
     Unreachable {
         /// The address that was tried.
         remote: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         error: Arc<io::Error>,
     },
-    /// The client has no socket of the address's family: it was given one of the other family, or bound to its address.
+    /// The client has no socket of the address's family: it was given one of the other family, or bound to an
+    /// address of it.
     #[error(
         "this client has no socket to reach {remote} with; bind one of that address family as well, or give none, and it makes its own"
     )]
     NoSocket {
-        /// The address that cannot be tried.
+        /// The address that cannot be reached.
         remote: SocketAddr,
     },
-    /// The UDP socket could not be made or used.
+    /// The UDP socket could not be created or used.
     #[error("the UDP socket cannot be used: {0}")]
     Socket(Arc<io::Error>),
-    /// The session was not there in time.
+    /// The session was not established in time.
     #[error("no session within {after:?}: {stage}; {}", .stage.remedy())]
     Timeout {
         /// The connect timeout.
         after: Duration,
-        /// What was waited for.
+        /// What was awaited.
         stage: ConnectStage,
     },
     /// The peer speaks QUIC but not HTTP/3.
@@ -253,19 +256,19 @@ pub enum ErrorCause {
     Tls {
         /// The TLS alert (RFC 8446 §6).
         alert: u8,
-        /// What the TLS library said.
+        /// The TLS library's message.
         message: Arc<str>,
     },
-    /// The server speaks HTTP/3 and does not offer what a session needs.
+    /// The server speaks HTTP/3 but does not offer what a session needs.
     #[error("the server refused the session: {0}")]
     Refused(Arc<str>),
-    /// The server answered the session's request with this HTTP status.
+    /// The server responded to the session's request with this HTTP status.
     #[error("the server answered with status {status}: {}", status_remedy(*.status))]
     Status {
         /// The status, 300 to 599.
         status: u16,
     },
-    /// A server's application accepts with a status that does not say so.
+    /// A server's application tried to accept a session with a status that does not accept.
     #[error(
         "status {status} does not accept a session; accept with 2xx, or reject the request with this status"
     )]
@@ -276,20 +279,20 @@ pub enum ErrorCause {
     /// The QUIC connection ended.
     #[error("the connection ended: {0}")]
     Connection(ConnectionError),
-    /// An application closed the connection, with every session on it ([`Connection::close`](crate::Connection::close)), or
-    /// this end did of its own accord.
+    /// An application closed the connection and every session on it
+    /// ([`Connection::close`](crate::Connection::close)), or this end closed it by itself.
     #[error("{}", closed_text(*.by, *.code, .reason))]
     ConnectionClosed {
-        /// Who.
+        /// Who closed it.
         by: ConnectionCloser,
-        /// An error code of HTTP/3 (RFC 9114 §8.1), or one that applications agree upon.
+        /// An error code of HTTP/3 (RFC 9114 §8.1), or one that the applications have agreed on.
         code: u64,
-        /// The reason for people that went with it; empty if none did.
+        /// The reason phrase of the close, for people; empty if there was none.
         reason: Arc<str>,
     },
-    /// Code of the application panicked where this library called it while it served the connection: a certificate verifier,
-    /// a resolver, a key log or another part of its rustls configuration, a congestion controller, a waker. The connection
-    /// ended, no other one did. With the panic's message, if that is a text.
+    /// Application code panicked in a callback that the connection called: a certificate verifier, a
+    /// resolver, a key log or another part of the rustls configuration, a congestion controller, or a waker.
+    /// Only this connection ended. The text is the panic's message, if it has one.
     #[error(
         "application code panicked in a callback of the connection, which ended: {0}; mend the verifier, resolver, key log, congestion controller or other code that was called"
     )]
@@ -300,8 +303,8 @@ pub enum ErrorCause {
     /// The session ended without a close by the peer.
     #[error("the session ended abruptly: {0}")]
     SessionFailed(Arc<str>),
-    /// The session is closed, as [`closed`](crate::WebTransport::closed) tells it too: whatever an application waits for when
-    /// that happens ends with this cause.
+    /// The session is closed, as [`closed`](crate::WebTransport::closed) tells too. All pending calls end
+    /// with this cause.
     #[error("{by} closed the session ({info}); connect again for a new one")]
     SessionClosed {
         /// Who closed it.
@@ -309,12 +312,12 @@ pub enum ErrorCause {
         /// The code and the reason.
         info: CloseInfo,
     },
-    /// The runtime that the session was made on has shut down, or the task that served its connection ended by a panic.
+    /// The session's runtime has shut down, or the task that served its connection panicked.
     #[error(
         "the runtime that the session was made on is gone; keep the runtime for as long as its sessions, and make new ones on a runtime that runs"
     )]
     RuntimeGone,
-    /// The runtime that the session was made on lacks a driver.
+    /// The session's runtime lacks a driver.
     #[error("the tokio runtime has no {missing} driver; build it with enable_all(), or under #[tokio::main]")]
     RuntimeDriver {
         /// What is missing: "time" or "I/O".
@@ -323,16 +326,16 @@ pub enum ErrorCause {
     /// The peer reset the stream.
     #[error("the peer reset the stream {}", code_text(*.0))]
     StreamReset(Option<u32>),
-    /// The peer does not want to read more of the stream.
+    /// The peer stopped reading the stream.
     #[error("the peer stopped reading the stream {}", code_text(*.0))]
     StreamStopped(Option<u32>),
-    /// The stream was finished or reset by this side before.
+    /// This side has already finished or reset the stream.
     #[error("the stream was finished or reset by this side; open another one to send more")]
     StreamFinished,
-    /// The peer permits no further stream now, and waiting was not wanted.
+    /// The peer permits no further stream now, and the caller did not want to wait.
     #[error("the peer permits no further stream now (QuotaExceededError); wait, or close other streams")]
     QuotaExceeded,
-    /// A send group of another session (W3C `InvalidStateError`).
+    /// The send group belongs to another session (W3C `InvalidStateError`).
     #[error("the send group belongs to another session; make one with this session's create_send_group()")]
     ForeignSendGroup,
     /// The peer's limits do not permit the whole chunk now.
@@ -343,7 +346,7 @@ pub enum ErrorCause {
         /// The chunk's size, in bytes.
         size: usize,
     },
-    /// More arrived than the caller allowed.
+    /// More data arrived than the caller allowed.
     #[error("the stream holds more than the {limit} bytes that were allowed")]
     ReadLimit {
         /// The caller's limit, in bytes.
@@ -354,7 +357,7 @@ pub enum ErrorCause {
     Http(Arc<str>),
 }
 
-// The text of either is in its cause's: as a source it would be told twice.
+// Either text is part of the cause's own, and as a source it would be printed twice.
 impl From<ConnectionError> for ErrorCause {
     fn from(error: ConnectionError) -> Self {
         Self::Connection(error)
@@ -367,7 +370,7 @@ impl From<h3_core::H3Error> for ErrorCause {
     }
 }
 
-/// Who closed a connection: see [`ErrorCause::ConnectionClosed`].
+/// Who closed a connection; see [`ErrorCause::ConnectionClosed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectionCloser {
@@ -375,10 +378,10 @@ pub enum ConnectionCloser {
     Peer,
     /// This end's application, by [`Connection::close`](crate::Connection::close).
     ThisApplication,
-    /// This end's server, which shuts down: the deadline of [`shutdown`](crate::Server::shutdown) was over, or nothing was left
-    /// on the connection.
+    /// This end's server, which shut down: the deadline of [`shutdown`](crate::Server::shutdown) passed, or
+    /// nothing was left on the connection.
     Shutdown,
-    /// This end, for the connection had no use any more.
+    /// This end, because the connection was not used any more.
     Unused,
 }
 
@@ -406,7 +409,7 @@ fn code_text(code: Option<u32>) -> String {
     )
 }
 
-/// Why [`WebTransport::export_keying_material`](crate::WebTransport::export_keying_material) gave nothing.
+/// Why [`WebTransport::export_keying_material`](crate::WebTransport::export_keying_material) failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
@@ -422,10 +425,10 @@ pub enum ExportError {
         /// Its size, in bytes.
         size: usize,
     },
-    /// No output was asked for, or more than there can be (W3C `RangeError`).
+    /// The requested size is zero or too large (W3C `RangeError`).
     #[error("{size} bytes of keying material were asked for; 1 to 4096 are possible")]
     OutputSize {
-        /// What was asked for, in bytes.
+        /// The requested size in bytes.
         size: usize,
     },
     /// There is no session (W3C `InvalidStateError`).
@@ -437,7 +440,7 @@ pub enum ExportError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatagramError {
-    /// Larger than fits now.
+    /// The datagram is larger than the current maximum.
     #[error("a datagram of {size} bytes exceeds the current maximum of {max}; see max_datagram_size()")]
     TooLarge {
         /// Its size, in bytes.
@@ -445,21 +448,21 @@ pub enum DatagramError {
         /// The current maximum, in bytes.
         max: usize,
     },
-    /// The queue is full ([`try_send`](crate::DatagramsWritable::try_send) alone).
+    /// The queue is full (only for [`try_send`](crate::DatagramsWritable::try_send)).
     #[error("the datagram queue is full; use send(..).await to wait for room")]
     Full,
-    /// The buffer is too small ([`recv_into`](crate::DatagramsReadable::recv_into) alone, W3C `RangeError`); the datagram
-    /// stays where it is.
+    /// The buffer is too small (only for [`recv_into`](crate::DatagramsReadable::recv_into), W3C
+    /// `RangeError`). The datagram stays in the queue.
     #[error("the next datagram has {needed} bytes, more than the buffer; call again with a larger one")]
     BufferTooSmall {
         /// The datagram's size, in bytes.
         needed: usize,
     },
-    /// The session is not ready yet ([`try_send`](crate::DatagramsWritable::try_send) alone), so that nobody knows how much
-    /// a datagram holds.
+    /// The session is not ready yet, so the maximum size is unknown (only for
+    /// [`try_send`](crate::DatagramsWritable::try_send)).
     #[error("the session is not ready yet; await ready() first, or use send(..).await, which does")]
     NotReady,
-    /// The session is gone.
+    /// The session has ended.
     #[error(transparent)]
     Session(#[from] WebTransportError),
 }

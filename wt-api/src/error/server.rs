@@ -5,14 +5,14 @@ use std::{io, net::SocketAddr, sync::Arc};
 use super::identity::IdentityError;
 use crate::origin::InvalidOrigin;
 
-/// Why a secret makes no keys.
+/// Why a secret cannot give keys.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerKeysError {
-    /// Too few bytes.
+    /// The secret is too short.
     #[error("the secret has {size} bytes, and keys need 32 at least; make one with ServerKeys::new_secret()")]
     TooShort {
-        /// How many it has.
+        /// Its size in bytes.
         size: usize,
     },
 }
@@ -27,10 +27,10 @@ pub enum ServerError {
     /// The identity cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// One of the [`allowed_origins`](crate::ServerBuilder::allowed_origins) is none.
+    /// One of the [`allowed_origins`](crate::ServerBuilder::allowed_origins) is invalid.
     #[error(transparent)]
     InvalidOrigin(#[from] InvalidOrigin),
-    /// The address cannot be listened on.
+    /// The server cannot listen on the address.
     #[error("cannot listen on {address}: {error}{}", bind_remedy(.error, *.address))]
     Bind {
         /// The address.
@@ -38,7 +38,7 @@ pub enum ServerError {
         /// The system's reason.
         error: Arc<io::Error>,
     },
-    /// The transport settings refuse datagrams, which WebTransport cannot do without (WebTransport over HTTP/3 §3.1).
+    /// The transport settings refuse datagrams, which WebTransport requires (WebTransport over HTTP/3 §3.1).
     #[error(
         "WebTransport needs QUIC datagrams, and max_datagram_frame_size of the TransportConfig is {size}; leave it at its default, or give at least 16"
     )]
@@ -46,7 +46,7 @@ pub enum ServerError {
         /// `max_datagram_frame_size`, in bytes.
         size: u64,
     },
-    /// Called outside an async runtime.
+    /// The call was made outside an async runtime.
     #[error("there is no tokio runtime here; call from within one, for example under #[tokio::main]")]
     NoRuntime,
     /// The runtime around the call lacks a driver.
@@ -63,14 +63,14 @@ pub enum ServerError {
         "QUIC cannot use the rustls configuration: {0}; build it with TLS 1.3 (rustls::version::TLS13) and its usual cipher suites"
     )]
     NotForQuic(String),
-    /// The certificates of the server are those of the application's rustls configuration.
+    /// The server's certificates come from the application's rustls configuration.
     #[error(
         "the server was built with rustls_config(..), whose cert_resolver chooses certificates; change them there, or build the server with identity(..)"
     )]
     OwnConfiguration,
 }
 
-/// What to do where an address cannot be listened on; empty where nobody knows.
+/// What to do if the server cannot listen on an address; empty if that is unknown.
 fn bind_remedy(error: &io::Error, address: SocketAddr) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {

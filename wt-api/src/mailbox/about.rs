@@ -1,4 +1,4 @@
-//! The connection as such: what handles know of it and ask for, and how it ended.
+//! The state of a connection that its handles see, their requests to it, and how it ended.
 
 use std::{
     net::SocketAddr,
@@ -19,10 +19,10 @@ use crate::{
     parameters::ConnectionParameters,
 };
 
-/// A snapshot of the counters, for whoever asked.
+/// Sends a snapshot of the counters to a caller.
 type Reply = oneshot::Sender<ConnectionStats>;
 
-/// A close that an application wants.
+/// A close that the application requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CloseWish {
     /// Below 2^62.
@@ -30,7 +30,7 @@ pub(crate) struct CloseWish {
     pub(crate) reason: String,
 }
 
-/// What the handles want of the driver.
+/// The requests of the handles to the driver.
 #[derive(Debug, Default)]
 pub(crate) struct Wishes {
     /// A kind of congestion control.
@@ -51,19 +51,19 @@ pub(crate) struct About {
 
 #[derive(Debug)]
 struct State {
-    /// The kind of congestion control in force.
+    /// The kind of congestion control in use.
     congestion: CongestionControl,
     wishes: Wishes,
-    /// The driver knows that there are some.
+    /// Whether the driver knows that there are requests.
     marked: bool,
     end: Option<WebTransportError>,
-    /// The last counts, unless code of the application panicked in the connection.
+    /// The last counts, unless application code panicked in the connection.
     stats: Option<Box<ConnectionStats>>,
     waiters: Waiters,
 }
 
 impl State {
-    /// Whether the driver has to be told that there is something.
+    /// Returns whether the driver must be told of requests.
     fn mark(&mut self) -> bool {
         !std::mem::replace(&mut self.marked, true)
     }
@@ -116,7 +116,8 @@ impl About {
         lock(&self.state).congestion
     }
 
-    /// The last kind counts, and reads back from now on. Whether the driver has to be told.
+    /// Requests a kind of congestion control. The last request counts, and is returned as the current kind
+    /// from now on. Returns whether the driver must be told.
     pub(super) fn wish_congestion(&self, wanted: CongestionControl) -> bool {
         let mut state = lock(&self.state);
         if state.end.is_some() || state.congestion == wanted {
@@ -127,7 +128,8 @@ impl About {
         state.mark()
     }
 
-    /// Why it is over, or what this end's application has closed it with, which the driver may not have done yet.
+    /// Why the connection ended, or the close that this end's application requested and the driver may not
+    /// have executed yet.
     pub(crate) fn ending(&self) -> Option<WebTransportError> {
         let state = lock(&self.state);
         let closed = |wish: &CloseWish| {
@@ -138,7 +140,8 @@ impl About {
         state.end.clone().or_else(|| state.wishes.close.as_ref().map(closed))
     }
 
-    /// The first close of a connection that is not over counts. Whether the driver has to be told.
+    /// Requests a close. Only the first one counts, and only before the end. Returns whether the driver must
+    /// be told.
     pub(super) fn wish_close(&self, wish: CloseWish) -> bool {
         let mut state = lock(&self.state);
         if state.end.is_some() || state.wishes.close.is_some() {
@@ -148,7 +151,8 @@ impl About {
         state.mark()
     }
 
-    /// The driver answers; without one the last counts do, or nothing. Whether it has to be told.
+    /// Requests counts from the driver. After the end, the last counts are the reply, if there are any.
+    /// Returns whether the driver must be told.
     pub(super) fn wish_counts(&self, reply: Reply) -> bool {
         let mut state = lock(&self.state);
         if state.end.is_some() {
@@ -159,7 +163,8 @@ impl About {
         }
         let counts = &mut state.wishes.counts;
         let mut abandoned = Vec::new();
-        // Before the list grows: those who gave up waiting take no room, whatever the driver is at.
+        // Before the list grows, abandoned requests are removed, so that they take no room even if the driver
+        // is busy.
         if counts.len() == counts.capacity() {
             let all = std::mem::take(counts);
             (abandoned, *counts) = all.into_iter().partition(oneshot::Sender::is_closed);
@@ -186,7 +191,7 @@ impl About {
 
     // The driver's side.
 
-    /// The addresses of both ends, which change when one of them moves.
+    /// Sets the addresses of both ends, which change when one of them migrates.
     pub(crate) fn set_addresses(&self, addresses: Addresses) {
         *lock(&self.addresses) = addresses;
     }
@@ -199,7 +204,7 @@ impl About {
         let _ = self.draft.set(draft);
     }
 
-    /// What the handles want since it was looked at last. A close is left where it is: there is no second one.
+    /// Takes the requests since the last call. A close stays, because only the first one counts.
     pub(crate) fn take_wishes(&self) -> Wishes {
         let mut state = lock(&self.state);
         state.marked = false;
@@ -211,7 +216,7 @@ impl About {
         }
     }
 
-    /// The connection is over; the first end counts.
+    /// The connection has ended. Only the first end counts.
     pub(crate) fn set_end(&self, end: WebTransportError, stats: Option<ConnectionStats>) {
         let mut state = lock(&self.state);
         if state.end.is_some() {
@@ -227,7 +232,7 @@ impl About {
     }
 }
 
-/// Whoever gave up waiting is not there to hear it; without counts, all hear that there are none.
+/// Replies to the callers that still wait. Without counts, the replies are dropped, which the callers notice.
 fn answer(replies: Vec<Reply>, stats: Option<ConnectionStats>) {
     if let Some(stats) = stats {
         for reply in replies {

@@ -1,19 +1,19 @@
-//! Received data in the order in which it is read.
+//! Received data in the order of reading.
 
 use bytes::{Bytes, BytesMut};
 
 use super::Pieces;
 
-/// Pieces below this that follow others are copied together: an entry costs more than their bytes.
+/// Smaller pieces that follow others are copied together, because an entry costs more than their bytes.
 const SMALL: usize = 512;
-/// What is copied together, at most.
+/// The most bytes that are copied together.
 const TOGETHER: usize = 4096;
 
-/// A queue of bytes that costs little more than them, however small the pieces are in which they come.
+/// A queue of bytes with little overhead, however small the pieces are.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
     whole: Pieces<Bytes>,
-    /// Small pieces behind them.
+    /// The small pieces after them.
     tail: BytesMut,
 }
 
@@ -31,7 +31,7 @@ impl Chunks {
         self.tail.extend_from_slice(&piece);
     }
 
-    /// The next bytes, at most `max`.
+    /// Takes the next bytes, at most `max`.
     pub(super) fn take(&mut self, max: usize) -> Option<Bytes> {
         if self.whole.is_empty() {
             self.flush();
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_in_comes_out_and_small_pieces_share_entries() {
+    fn data_is_unchanged_and_small_pieces_share_entries() {
         for (sizes, entries) in [(vec![1; 10_000], 5), (vec![600; 10], 10), (vec![1, 700, 2, 3, 800, 4], 5)] {
             let mut chunks = Chunks::default();
             let mut expected = Vec::new();

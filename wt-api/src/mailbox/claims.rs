@@ -1,10 +1,11 @@
-//! Streams that handles open by themselves, within the credit that the driver has shown: nobody waits for the driver's task.
+//! Streams that handles open without waiting for the driver's task, within the credit that the driver has
+//! shown.
 //!
-//! A claim takes the next ID of a connection, and the driver opens the streams in the order of their IDs: none is
-//! skipped, for a peer takes a higher ID as the opening of all lower ones (RFC 9000 §3.2). All sessions of a connection
-//! claim from one credit, each as it needs, and none keeps any.
+//! A claim takes the next stream ID of a connection, and the driver opens the streams in the order of their
+//! IDs. No ID may be skipped, because a peer takes a higher ID as the opening of all lower ones (RFC 9000
+//! §3.2). All sessions of a connection claim from the same credit, as they need it, and none reserves any.
 //!
-//! Owns the next IDs. Must never know limits of the peer but by what the driver shows.
+//! Owns the next IDs. It must never know limits of the peer except for the credit that the driver shows.
 
 use std::sync::Arc;
 
@@ -13,23 +14,23 @@ use quic_core::{Dir, StreamId};
 use super::{Rank, RecvBox, RecvEnd, SendBox, SendEnd, SessionBox, StreamCounts};
 use crate::error::WebTransportError;
 
-/// A stream that a handle has, and QUIC does not yet.
+/// A stream that a handle has claimed and QUIC has not opened yet.
 #[derive(Debug)]
 pub(crate) struct Claimed {
     pub(crate) id: StreamId,
-    /// Whose it is, and the session's key at the connection.
+    /// The session of the stream, and the session's key at the connection.
     pub(crate) session: Arc<SessionBox>,
     pub(crate) key: u32,
     pub(crate) rank: Rank,
-    /// Its boxes, until somebody has heard that there will be no such stream.
+    /// The boxes of the stream, until they were told that the stream will not exist.
     pub(crate) send: Option<Arc<SendBox>>,
     pub(crate) recv: Option<Arc<RecvBox>>,
-    /// What was put into the boxes may have been looked for already.
+    /// Whether the driver may have looked into the boxes already.
     pub(crate) late: bool,
 }
 
 impl Claimed {
-    /// There will be no such stream.
+    /// The stream will not exist: fails its boxes.
     pub(crate) fn fail(&mut self, error: &WebTransportError) {
         if let Some(send) = self.send.take() {
             let counts = StreamCounts { written: send.counts().written, ..StreamCounts::default() };
@@ -41,17 +42,17 @@ impl Claimed {
     }
 }
 
-/// What may be claimed, by kind, and what was.
+/// The credit for claims by kind of stream, and the claimed streams.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    /// The next ID, and behind which index the credit ends.
+    /// The next ID, and the index at which the credit ends.
     shown: [Option<(StreamId, u64)>; 2],
-    /// In the order of their IDs.
+    /// The claimed streams in the order of their IDs.
     pub(super) claimed: Vec<Claimed>,
 }
 
 impl Claims {
-    /// The next ID of a kind, if there is credit for it.
+    /// Takes the next ID of a kind, if there is credit for it.
     pub(super) fn next(&mut self, dir: Dir) -> Option<StreamId> {
         let (next, end) = self.shown[dir as usize].as_mut()?;
         if next.index() >= *end {
@@ -62,13 +63,13 @@ impl Claims {
         Some(id)
     }
 
-    /// Streams up to index `end` may be claimed. `next`: the first of them, if none could be before.
+    /// Permits claims up to index `end`. `next` is the first ID, if no claims were possible before.
     pub(super) fn show(&mut self, next: StreamId, end: u64) {
         let shown = &mut self.shown[next.dir() as usize];
         *shown = Some((shown.map_or(next, |(next, _)| next), end));
     }
 
-    /// Nothing may be claimed any more.
+    /// Permits no further claims.
     pub(super) fn withdraw(&mut self) {
         self.shown = [None; 2];
     }
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_given_in_their_order_and_as_far_as_credit_is_shown() {
+    fn ids_are_given_in_order_within_the_shown_credit() {
         let mut claims = Claims::default();
         assert_eq!(claims.next(Dir::Bidi), None, "nothing was shown");
         let id = |index| StreamId::new(Side::Client, Dir::Uni, index);

@@ -1,38 +1,39 @@
-//! The datagrams of a session that wait: received ones for the application, outgoing ones for the driver.
+//! The queued datagrams of a session: received ones for the application, and outgoing ones for the driver.
 //!
-//! Owns counts, bytes and ages on both sides. Must never know locks or wakers: they are the session's box's.
+//! Owns counts, bytes and ages on both sides. It must never know locks or wakers, which belong to the
+//! session's box.
 
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 use quic_core::base::Timestamp;
 
-/// Received datagrams that wait for the application, unless it says otherwise.
+/// The default limit of queued received datagrams.
 const MAX_IN: usize = 1024;
-/// Their bytes.
+/// The limit of their bytes.
 const BYTES_IN: usize = 512 << 10;
-/// Datagrams that wait for the driver, unless the application says otherwise; more make the sender wait.
+/// The default limit of datagrams that are queued for the driver. At the limit, senders wait.
 const MAX_OUT: usize = 256;
 
-/// How what is sent ranks: group and order.
+/// The rank of sent data: group and order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rank {
-    /// A group of the session; 0 is the one of those that chose none.
+    /// The send group in the session; 0 is the group of streams and datagrams without one.
     pub(crate) group: u32,
-    /// Higher ones go first, strictly, within a group.
+    /// The send order. Within a group, higher values are sent strictly first.
     pub(crate) order: i64,
 }
 
-/// A datagram on its way to the driver.
+/// A datagram that is queued for the driver.
 #[derive(Clone, Debug)]
 pub(crate) struct OutgoingDatagram {
     pub(crate) data: Bytes,
     pub(crate) rank: Rank,
-    /// When the application gave it.
+    /// When the application sent it.
     pub(crate) at: Timestamp,
 }
 
-/// Received datagrams.
+/// The queue of received datagrams.
 #[derive(Debug)]
 pub(super) struct Inbox {
     waiting: VecDeque<(Bytes, Timestamp)>,
@@ -54,14 +55,14 @@ impl Inbox {
         self.bytes
     }
 
-    /// Adds a datagram; the oldest make room.
+    /// Adds a datagram. The oldest ones are dropped if there is no room.
     pub(super) fn push(&mut self, data: Bytes, now: Timestamp) {
         self.bytes += data.len();
         self.waiting.push_back((data, now));
         self.trim();
     }
 
-    /// Keeps to the limits.
+    /// Drops the oldest datagrams beyond the limits.
     pub(super) fn trim(&mut self) {
         while self.waiting.len() > self.max || self.bytes > BYTES_IN {
             let Some((oldest, _)) = self.waiting.pop_front() else { break };
@@ -70,8 +71,8 @@ impl Inbox {
         }
     }
 
-    /// The oldest that is not too old stays where it is. The clock is read only if there is an age to look at: reading it
-    /// costs as much as taking a datagram.
+    /// The oldest datagram that is not too old; it stays in the queue. The clock is only read if there is an
+    /// age limit, because reading it costs as much as taking a datagram.
     pub(super) fn peek(&mut self, clock: impl FnOnce() -> Timestamp) -> Option<&Bytes> {
         if let Some(age) = self.max_age
             && !self.waiting.is_empty()
@@ -91,7 +92,7 @@ impl Inbox {
         }
     }
 
-    /// Takes the oldest that is not too old.
+    /// Takes the oldest datagram that is not too old.
     pub(super) fn pop(&mut self, clock: impl FnOnce() -> Timestamp) -> Option<Bytes> {
         self.peek(clock)?;
         let (data, _) = self.waiting.pop_front()?;
@@ -100,11 +101,11 @@ impl Inbox {
     }
 }
 
-/// Outgoing datagrams.
+/// The queue of outgoing datagrams.
 #[derive(Debug)]
 pub(super) struct Outbox {
     pub(super) waiting: VecDeque<OutgoingDatagram>,
-    /// Taken by the driver, and not in a packet yet.
+    /// How many datagrams the driver has taken that are not in a packet yet.
     pub(super) held: usize,
     pub(super) max: usize,
     pub(super) max_age: Option<Duration>,
@@ -122,7 +123,7 @@ impl Outbox {
         self.waiting.len() + self.held < self.max
     }
 
-    /// Whether it is worth to wake those who wait for room.
+    /// Whether there is enough room to wake waiting senders.
     pub(super) fn has_much_room(&self) -> bool {
         self.waiting.len() + self.held <= self.max / 2
     }

@@ -1,20 +1,20 @@
-//! A count of streams of the peer that are over for QUIC and not for the application.
+//! Counts streams of the peer that have ended in QUIC but not for the application.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use quic_core::Dir;
 
-/// Streams of the peer of which all is in their boxes and the application has not read to the end, by kind: for the peer
-/// they are open, as they would be if nobody read ahead.
+/// The number of such streams, by kind: all their data is in their boxes, and the application has not read it
+/// to the end. For the peer they stay open, as if nothing had been read ahead.
 #[derive(Debug, Default)]
 pub(crate) struct Lingering {
     counts: [AtomicU64; 2],
-    /// The driver waits for fewer.
+    /// Whether the driver waits for a smaller number.
     awaited: AtomicBool,
 }
 
 impl Lingering {
-    /// Bidirectional and unidirectional ones.
+    /// The numbers of bidirectional and unidirectional streams.
     pub(crate) fn counts(&self) -> [u64; 2] {
         self.counts.each_ref().map(|count| count.load(Ordering::SeqCst))
     }
@@ -23,14 +23,16 @@ impl Lingering {
         self.counts[dir as usize].fetch_add(1, Ordering::SeqCst);
     }
 
-    /// One was read to its end, or given up. True: the driver wants to know.
+    /// A stream was read to its end, or given up. Returns whether the driver must be told.
     pub(super) fn sub(&self, dir: Dir) -> bool {
-        // Sequentially consistent, as in `UnreadBytes`: of reader and driver at least one sees what the other wrote.
+        // Sequentially consistent, as in `UnreadBytes`: either the reader or the driver sees what the other
+        // wrote.
         self.counts[dir as usize].fetch_sub(1, Ordering::SeqCst);
         self.awaited.load(Ordering::SeqCst) && self.awaited.swap(false, Ordering::SeqCst)
     }
 
-    /// The driver's side: it is to be woken once, when there are fewer than `known`. False if that is so already.
+    /// The driver's side: requests one wake-up when there are fewer than `known`. Returns false if there
+    /// already are.
     pub(crate) fn wake_when_fewer(&self, known: [u64; 2]) -> bool {
         self.awaited.store(true, Ordering::SeqCst);
         let fewer = self.counts().iter().zip(known).any(|(now, then)| *now < then);

@@ -1,10 +1,11 @@
 //! The exchange between the application's handles and the driver.
 //!
-//! Each stream half, and each session, has a small box behind a mutex. Handles put commands and data in and wake the
-//! driver once per burst; the driver moves data in and out and wakes the handles. No lock is held while packets are
-//! built, and none is taken while another one is held, but for the shard's list of woken connections.
+//! Each stream half, and each session, has a small box behind a mutex. Handles put commands and data in, and
+//! wake the driver once per burst. The driver moves data in and out, and wakes the handles. No lock is held
+//! while packets are built. No lock is taken while another one is held, except for the shard's list of woken
+//! connections.
 //!
-//! Owns the boxes and the wake-ups. Must never know QUIC connections or sockets.
+//! Owns the boxes and the wake-ups. It must never know QUIC connections or sockets.
 
 mod about;
 mod chunks;
@@ -46,7 +47,8 @@ pub(crate) use session::{Open, SessionBox};
 pub(crate) use unread::UnreadBytes;
 pub(crate) use values::{Addresses, Answer, Command, Established, NewStream, SessionQueue, StreamCounts};
 
-/// What a connection's boxes may hold of received data before streams that nobody waits for are left alone, in bytes.
+/// How many bytes of received data a connection's boxes may hold before data of streams without a waiting
+/// reader is left in QUIC.
 pub(crate) const CONNECTION_INBOX: usize = 8 << 20;
 
 /// Work for a driver from outside its task.
@@ -60,13 +62,13 @@ struct ShardState<C> {
     commands: Vec<C>,
     woken: Vec<usize>,
     waker: Option<Waker>,
-    /// The driver has ended.
+    /// Whether the driver has ended.
     closed: bool,
 }
 
-/// A command, which may be a question.
+/// A command that may expect a reply.
 pub(crate) trait Abandoned {
-    /// Whoever asked does not wait for the answer any more.
+    /// Whether nobody waits for the reply any more.
     fn is_abandoned(&self) -> bool;
 }
 
@@ -82,14 +84,15 @@ impl<C: Abandoned> ShardBox<C> {
         })
     }
 
-    /// A command for the driver; given back if that has ended.
+    /// Queues a command for the driver. Returns the command if the driver has ended.
     pub(crate) fn try_command(&self, command: C) -> Result<(), C> {
         let mut state = lock(&self.state);
         if state.closed {
             return Err(command);
         }
         let mut abandoned = Vec::new();
-        // Before the list grows: commands of those who gave up waiting take no room, whatever the driver is at.
+        // Before the list grows, abandoned commands are removed, so that they take no room even if the driver
+        // is busy.
         if state.commands.len() == state.commands.capacity() {
             let all = std::mem::take(&mut state.commands);
             (abandoned, state.commands) = all.into_iter().partition(C::is_abandoned);
@@ -102,32 +105,32 @@ impl<C: Abandoned> ShardBox<C> {
         Ok(())
     }
 
-    /// A command that means nothing to a driver that has ended.
+    /// Queues a command that has no meaning once the driver has ended.
     pub(crate) fn command(&self, command: C) {
         let _ = self.try_command(command);
     }
 
-    /// Something else than a command waits for the driver.
+    /// Wakes the driver for something other than a command.
     pub(crate) fn wake(&self) {
         let waker = lock(&self.state).waker.take();
         waker.into_iter().for_each(Waker::wake);
     }
 
-    /// The driver's side: it ends, and takes nothing more. What it did not see.
+    /// The driver's side: ends the exchange. Returns the remaining commands.
     pub(crate) fn close(&self) -> Vec<C> {
         let mut state = lock(&self.state);
         state.closed = true;
         std::mem::take(&mut state.commands)
     }
 
-    /// The driver's side: it ends unless there is a command. Whether it does.
+    /// The driver's side: ends the exchange unless there is a command. Returns whether it ended.
     pub(crate) fn close_if_idle(&self) -> bool {
         let mut state = lock(&self.state);
         state.closed |= state.commands.is_empty();
         state.closed
     }
 
-    /// The driver's side: takes everything, and asks to be woken at the next.
+    /// The driver's side: takes everything, and registers for the next wake-up.
     pub(crate) fn take(&self, commands: &mut Vec<C>, woken: &mut Vec<usize>, cx: &Context<'_>) {
         let mut state = lock(&self.state);
         commands.append(&mut state.commands);
@@ -154,7 +157,7 @@ impl<C: Send + std::fmt::Debug> WakeDriver for ShardBox<C> {
     }
 }
 
-/// Where there is work for the driver.
+/// The object that has work for the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
     /// The receiving half of a stream.
@@ -163,29 +166,29 @@ pub(crate) enum Work {
     Send(StreamId),
     /// A session, by its key.
     Session(u32),
-    /// The connection as such.
+    /// The connection itself.
     Connection,
 }
 
-/// What the driver has not looked at.
+/// Work that the driver has not handled yet.
 #[derive(Debug, Default)]
 struct Pending {
     dirty: Vec<Work>,
     claims: Claims,
 }
 
-/// What all boxes of a connection share: which of them have work, and the way to the driver.
+/// What all boxes of a connection share: which of them have work, and the link to the driver.
 #[derive(Debug)]
 pub(crate) struct ConnectionBox {
     about: About,
     pending: Mutex<Pending>,
-    /// The driver was woken and has not looked yet.
+    /// Whether the driver was woken and has not looked yet.
     queued: AtomicBool,
     link: OnceLock<(Arc<dyn WakeDriver>, usize)>,
-    /// Received bytes in all the boxes.
+    /// The received bytes in all boxes.
     inbox: UnreadBytes,
     lingering: Lingering,
-    /// Written bytes in all the boxes.
+    /// The written bytes in all boxes.
     outbox: Outbox,
 }
 
@@ -209,38 +212,38 @@ impl ConnectionBox {
         }
     }
 
-    /// The connection as such.
+    /// The connection's own state.
     pub(crate) fn about(&self) -> &About {
         &self.about
     }
 
-    /// An application wants another kind of congestion control.
+    /// Requests another kind of congestion control.
     pub(crate) fn ask_congestion(&self, wanted: CongestionControl) {
         if self.about.wish_congestion(wanted) {
             self.mark(Work::Connection);
         }
     }
 
-    /// An application closes the connection.
+    /// Requests to close the connection.
     pub(crate) fn ask_close(&self, wish: CloseWish) {
         if self.about.wish_close(wish) {
             self.mark(Work::Connection);
         }
     }
 
-    /// An application asks for the connection's counts.
+    /// Requests the connection's counts.
     pub(crate) fn ask_counts(&self, reply: oneshot::Sender<ConnectionStats>) {
         if self.about.wish_counts(reply) {
             self.mark(Work::Connection);
         }
     }
 
-    /// Ties the box to a connection of a driver; what happened before is looked at by the driver at once.
+    /// Links the box to a connection of a driver, which then handles earlier work at once.
     pub(crate) fn attach(&self, driver: Arc<dyn WakeDriver>, index: usize) {
         let _ = self.link.set((driver, index));
     }
 
-    /// Wakes the driver unless it is on its way.
+    /// Wakes the driver unless it was woken already.
     pub(crate) fn wake(&self) {
         if let Some((driver, index)) = self.link.get()
             && !self.queued.swap(true, Ordering::AcqRel)
@@ -249,13 +252,13 @@ impl ConnectionBox {
         }
     }
 
-    /// There is work for the driver.
+    /// Marks work for the driver.
     pub(crate) fn mark(&self, work: Work) {
         lock(&self.pending).dirty.push(work);
         self.wake();
     }
 
-    /// Claims a stream for a session, if there is credit; `make` makes what the driver opens.
+    /// Claims a stream for a session, if there is credit. `make` builds what the driver opens.
     pub(crate) fn claim(
         &self,
         dir: Dir,
@@ -270,38 +273,40 @@ impl ConnectionBox {
         Some(stream)
     }
 
-    /// The driver's side: from here on, work wakes it again. What was claimed is to be opened before what was done with it.
+    /// The driver's side: takes all work; later work wakes the driver again. Claimed streams must be opened
+    /// before other work on them.
     pub(crate) fn take_pending(&self, dirty: &mut Vec<Work>, claimed: &mut Vec<Claimed>) {
-        // A read as well as a write: who found the flag set has put in what is taken now.
+        // A read as well as a write: a thread that found the flag set has already put in what is taken now.
         self.queued.swap(false, Ordering::AcqRel);
         let mut pending = lock(&self.pending);
         std::mem::swap(&mut pending.dirty, dirty);
         std::mem::swap(&mut pending.claims.claimed, claimed);
     }
 
-    /// The driver's side: streams up to index `end` may be claimed. `next`: the first of them, if none could be before.
+    /// The driver's side: permits claims up to index `end`. `next` is the first ID, if no claims were
+    /// possible before.
     pub(crate) fn show_credit(&self, next: StreamId, end: u64) {
         lock(&self.pending).claims.show(next, end);
     }
 
-    /// The driver's side: nothing may be claimed any more, until credit is shown again. What was claimed is taken.
+    /// The driver's side: permits no claims until credit is shown again. Takes the claimed streams.
     pub(crate) fn withdraw_credit(&self, claimed: &mut Vec<Claimed>) {
         let mut pending = lock(&self.pending);
         pending.claims.withdraw();
         std::mem::swap(&mut pending.claims.claimed, claimed);
     }
 
-    /// Received bytes in all the boxes.
+    /// The received bytes in all boxes.
     pub(crate) fn inbox(&self) -> &UnreadBytes {
         &self.inbox
     }
 
-    /// Written bytes in all the boxes, and with the driver.
+    /// The written bytes in all boxes and at the driver.
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
     }
 
-    /// Streams of the peer that the application has not read to their end.
+    /// The streams of the peer that the application has not read to their end.
     pub(crate) fn lingering(&self) -> &Lingering {
         &self.lingering
     }

@@ -1,31 +1,33 @@
-//! What the application wrote on all streams of a connection and QUIC has not taken.
+//! Counts the data that the application wrote on all streams of a connection and QUIC has not taken.
 //!
-//! A peer that takes nothing makes the boxes of all streams together hold no more than the limit, and a little for each
-//! stream beyond. Streams share what there is: as many as write hold equal parts.
+//! If a peer accepts nothing, the boxes of all streams together hold at most the limit, plus a little for
+//! each stream. Streams share the limit: all that have data get equal parts.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// The most that one stream holds, in bytes.
+/// The most bytes that one stream may hold.
 pub(super) const STREAM_LIMIT: usize = 256 << 10;
-/// What a stream may hold however much the others do, in bytes: none starves, and each can fill some packets.
+/// How many bytes a stream may hold whatever the others hold, so that none starves and each can fill several
+/// packets.
 const SHARE: usize = 16 << 10;
-/// Less room than this, in bytes, is none: pieces cost more than what is in them.
+/// Less room than this, in bytes, counts as none, because small pieces have too much overhead.
 const LEAST: usize = 4 << 10;
 
 /// The sum over all streams of a connection.
 ///
-/// The figures stand alone: nothing else is published with them. Two writers at once may both find the same room.
+/// The numbers are independent: no other data is published with them. Two concurrent writers may both use the
+/// same room.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     bytes: AtomicUsize,
-    /// Streams that hold something.
+    /// How many streams hold data.
     streams: AtomicUsize,
     limit: AtomicUsize,
 }
 
 impl Default for Outbox {
     fn default() -> Self {
-        // Until the driver says what the connection may hold.
+        // The limit until the driver sets one.
         Self {
             bytes: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
@@ -35,17 +37,17 @@ impl Default for Outbox {
 }
 
 impl Outbox {
-    /// What all streams hold, in bytes.
+    /// How many bytes all streams hold.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Relaxed)
     }
 
-    /// The driver's side: what the streams may hold together.
+    /// The driver's side: sets how many bytes the streams may hold together.
     pub(crate) fn set_limit(&self, bytes: usize) {
         self.limit.store(bytes, Relaxed);
     }
 
-    /// A stream that held `before` bytes holds `after` now.
+    /// A stream that held `before` bytes now holds `after`.
     pub(super) fn change(&self, before: usize, after: usize) {
         if after >= before {
             self.bytes.fetch_add(after - before, Relaxed);
@@ -59,21 +61,21 @@ impl Outbox {
         }
     }
 
-    /// An equal part for each stream that holds something, one with `own` bytes among them.
+    /// An equal part for each stream with data. A stream with `own` bytes is one of them.
     fn part(&self, own: usize) -> usize {
         let streams = self.streams.load(Relaxed) + usize::from(own == 0);
         (self.limit.load(Relaxed) / streams.max(1)).clamp(SHARE, STREAM_LIMIT)
     }
 
-    /// What a stream that holds `own` bytes may add.
+    /// How many bytes a stream that holds `own` bytes may add.
     pub(super) fn room(&self, own: usize) -> usize {
         let free = self.limit.load(Relaxed).saturating_sub(self.bytes());
         let fair = self.part(own).saturating_sub(own).min(free);
         if fair < LEAST { SHARE.saturating_sub(own) } else { fair }
     }
 
-    /// Whether a writer that waited is to be told, its stream holding `own` bytes now: it should find room for much at once.
-    /// Whoever waits has something in its box, so this is asked again until it is so.
+    /// Whether to wake a waiting writer whose stream now holds `own` bytes: it should find room for much data
+    /// at once. A waiting stream has data in its box, so this is asked again until it is true.
     pub(super) fn wakes(&self, own: usize) -> bool {
         own <= SHARE / 2 || 2 * self.room(own) >= self.part(own)
     }
@@ -83,7 +85,7 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    /// Writes as much as there is room for, round after round, while nobody takes anything.
+    /// Writes as much as there is room for, in rounds, while nothing is taken.
     fn fill(outbox: &Outbox, held: &mut [usize]) {
         loop {
             let before = outbox.bytes();
@@ -114,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_is_told_at_the_latest_when_little_is_left() {
+    fn a_waiting_writer_is_woken_at_the_latest_when_little_is_left() {
         let outbox = Outbox::default();
         outbox.set_limit(1 << 20);
         let mut held = vec![0; 100];
@@ -123,13 +125,13 @@ mod tests {
         assert!(!outbox.wakes(SHARE), "it is full");
         outbox.change(SHARE, SHARE / 2);
         assert!(outbox.wakes(SHARE / 2) && outbox.room(SHARE / 2) >= SHARE / 2);
-        // The others are gone: a stream that waits has more room than it had.
+        // The others are gone, so a waiting stream has more room than before.
         held[..98].iter().for_each(|own| outbox.change(*own, 0));
         assert!(outbox.wakes(held[98]) && outbox.room(held[98]) == STREAM_LIMIT - SHARE);
     }
 
     #[test]
-    fn a_stream_alone_has_a_quarter_of_a_megabyte_and_is_told_at_half() {
+    fn a_single_stream_has_a_quarter_of_a_megabyte_and_is_woken_at_half() {
         let outbox = Outbox::default();
         assert_eq!(outbox.room(0), STREAM_LIMIT);
         outbox.change(0, STREAM_LIMIT);

@@ -1,14 +1,14 @@
-//! A queue whose first entry lies in place: most streams hold one piece at a time, and allocate nothing for it.
+//! A queue with its first entry inline. Most streams hold one piece at a time, and then allocate nothing.
 
 use std::collections::VecDeque;
 
-/// Entries for which the list keeps its room while it is empty.
+/// The capacity that the empty list keeps.
 const KEPT: usize = 4;
 
 /// A queue of pieces, first in, first out.
 #[derive(Debug)]
 pub(crate) struct Pieces<T> {
-    /// Empty only if the whole queue is.
+    /// `None` only if the whole queue is empty.
     first: Option<T>,
     more: Option<VecDeque<T>>,
 }
@@ -51,7 +51,7 @@ impl<T> Pieces<T> {
         self.first.iter().chain(self.more.iter().flat_map(|more| more.iter()))
     }
 
-    /// Keeps the pieces for which `keep` holds, in their order.
+    /// Keeps the pieces for which `keep` returns true, in order.
     pub(crate) fn retain_mut(&mut self, mut keep: impl FnMut(&mut T) -> bool) {
         let gone = self.first.take_if(|first| !keep(first)).is_some();
         if let Some(more) = &mut self.more {
@@ -62,7 +62,7 @@ impl<T> Pieces<T> {
         }
     }
 
-    /// Moves all of `other` to the end of this queue.
+    /// Moves all pieces of `other` to the end of this queue.
     pub(crate) fn append(&mut self, other: &mut Self) {
         if self.is_empty() {
             std::mem::swap(self, other);
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// It is a `VecDeque`, whatever is done in whatever order.
+        /// It behaves like a `VecDeque` for any sequence of operations.
         #[test]
         fn it_behaves_as_a_queue(steps in proptest::collection::vec((0_u8..6, any::<u8>()), 0..200)) {
             let (mut pieces, mut model) = (Pieces::default(), VecDeque::new());

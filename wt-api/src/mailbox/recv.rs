@@ -1,4 +1,4 @@
-//! The box of a receiving half.
+//! The box of a receiving half of a stream.
 
 use std::{
     sync::{Arc, Mutex},
@@ -13,26 +13,26 @@ use super::{
 };
 use crate::error::{ErrorCause, WebTransportError};
 
-/// What one box holds at most, in bytes: the rest stays in QUIC's flow-controlled buffers.
+/// The most bytes that a box holds. The rest stays in QUIC's flow-controlled buffers.
 const LIMIT: usize = 256 << 10;
-/// What a reader that waits gets even when the connection's boxes are full, in bytes.
+/// How many bytes a waiting reader gets even if the connection's boxes are full.
 const RESERVE: usize = 64 << 10;
 
 /// How a receiving half ended.
 #[derive(Clone, Debug)]
 pub(crate) enum RecvEnd {
-    /// All data is here.
+    /// All data has been delivered.
     Finished,
-    /// An error, told after the data that is here.
+    /// The stream failed. The error is returned after the delivered data.
     Failed(WebTransportError),
 }
 
-/// Data on its way from the driver to a reader.
+/// Data between the driver and a reader.
 #[derive(Debug)]
 pub(crate) struct RecvBox {
     id: StreamId,
     connection: Arc<ConnectionBox>,
-    /// What the boxes of its session hold, if the session has flow control of its own.
+    /// What the boxes of the session hold, if the session has its own flow control.
     session: Option<Arc<UnreadBytes>>,
     state: Mutex<State>,
 }
@@ -42,16 +42,16 @@ struct State {
     chunks: Chunks,
     bytes: usize,
     end: Option<RecvEnd>,
-    /// The reader knows of the end.
+    /// Whether the reader knows of the end.
     told: bool,
-    /// It counts among those that the application has not read to their end.
+    /// Whether it counts among the streams that the application has not read to their end.
     lingers: bool,
     reader: Waiters,
-    /// The driver left data where it was: it wants to be marked when there is room.
+    /// Whether the driver left data in QUIC and must be told when there is room.
     wants_mark: bool,
     stop: Option<u32>,
     received: u64,
-    /// By the application; what a stop drops is not.
+    /// How many bytes the application has read, without those that a stop dropped.
     read: u64,
 }
 
@@ -64,7 +64,7 @@ impl RecvBox {
         Arc::new(Self { id, connection, session, state: Mutex::default() })
     }
 
-    /// So many bytes are in the box no longer.
+    /// `bytes` bytes were removed from the box.
     fn took(&self, bytes: usize) {
         let wakes = self.connection.inbox().sub(bytes);
         let session = self.session.as_ref().is_some_and(|held| held.sub(bytes));
@@ -121,7 +121,7 @@ impl RecvBox {
         polled
     }
 
-    /// The reader does not want more.
+    /// The reader stops the stream.
     pub(crate) fn stop(&self, code: u32) {
         let mut state = lock(&self.state);
         let tells = state.stop.is_none() && state.end.is_none();
@@ -142,12 +142,12 @@ impl RecvBox {
         }
     }
 
-    /// The driver's side: QUIC has forgotten the stream, which the peer opened. Until the application has read it to its end
-    /// the peer may open no other in its place.
+    /// The driver's side: QUIC has forgotten the stream, which the peer opened. Until the application has
+    /// read it to its end, the peer may not open another one in its place.
     pub(crate) fn linger(&self) {
         let mut state = lock(&self.state);
         if !state.told && state.stop.is_none() && !std::mem::replace(&mut state.lingers, true) {
-            // Before a reader can leave: counts never go below nothing.
+            // Counted before a reader can leave, so that the count never becomes negative.
             self.connection.lingering().add(self.id.dir());
         }
     }
@@ -158,19 +158,19 @@ impl RecvBox {
         }
     }
 
-    /// Bytes that came here, and those of them that were read.
+    /// How many bytes arrived here, and how many of them were read.
     pub(crate) fn stats(&self) -> (u64, u64) {
         let state = lock(&self.state);
         (state.received, state.read)
     }
 
-    /// The driver's side: the code with which the reader stopped.
+    /// The driver's side: the code with which the reader stopped the stream.
     pub(crate) fn stopped(&self) -> Option<u32> {
         lock(&self.state).stop
     }
 
-    /// The driver's side: how many bytes it may put in now. 0 asks for a mark once there is room; an error is the code with
-    /// which the reader stopped.
+    /// The driver's side: how many bytes it may put in now. With 0, it is told once there is room. The error
+    /// is the code with which the reader stopped.
     pub(crate) fn room(&self) -> Result<usize, u32> {
         let mut state = lock(&self.state);
         if let Some(code) = state.stop {
@@ -185,7 +185,7 @@ impl RecvBox {
         Ok(room)
     }
 
-    /// The driver's side: puts data in. `wants_mark`: there is more where it came from.
+    /// The driver's side: puts data in. `wants_mark` is whether more data waits in QUIC.
     pub(crate) fn deliver(&self, chunks: &mut Vec<Bytes>, end: Option<RecvEnd>, wants_mark: bool) {
         let bytes: usize = chunks.iter().map(Bytes::len).sum();
         let mut state = lock(&self.state);
@@ -201,9 +201,9 @@ impl RecvBox {
             state.end = end;
         }
         state.wants_mark = wants_mark && state.end.is_none();
-        // A reader that came while the driver read: it must not wait for a mark that nobody will make.
+        // A reader may have arrived while the driver read. It must not wait for a wake-up that will not come.
         let reader = state.reader.take();
-        // Before a reader can take them: counts never go below nothing.
+        // Counted before a reader can take the data, so that the count never becomes negative.
         self.connection.inbox().add(bytes);
         self.session.iter().for_each(|held| held.add(bytes));
         drop(state);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_connection_still_serves_the_reader_that_waits() {
+    fn a_full_connection_still_serves_a_waiting_reader() {
         let connection = Arc::new(ConnectionBox::default());
         connection.inbox().add(CONNECTION_INBOX);
         let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::clone(&connection), None);
@@ -277,9 +277,10 @@ mod tests {
         assert_eq!(stream.room(), Ok(RESERVE));
     }
 
-    /// A reader that polls by itself takes data as soon as it is there: what is held is counted before that.
+    /// A reader that polls without waiting takes data as soon as it is available, so the data must be counted
+    /// before.
     #[test]
-    fn what_is_taken_was_counted_before() {
+    fn data_is_counted_before_it_can_be_taken() {
         let connection = Arc::new(ConnectionBox::default());
         let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::clone(&connection), None);
         let reader = {
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stop_drops_was_not_read() {
+    fn data_dropped_by_a_stop_does_not_count_as_read() {
         for ended in [false, true] {
             let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::default(), None);
             stream.deliver(&mut vec![Bytes::from(vec![1; 100])], ended.then_some(RecvEnd::Finished), false);

@@ -1,4 +1,4 @@
-//! The box of a sending half.
+//! The box of a sending half of a stream.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -17,26 +17,26 @@ use crate::error::{ErrorCause, WebTransportError};
 /// How a sending half ended.
 #[derive(Clone, Debug)]
 pub(crate) enum SendEnd {
-    /// Everything, the end included, is acknowledged.
+    /// Everything is acknowledged, including the end.
     Acknowledged,
     /// This side reset it.
     Reset,
-    /// The peer stopped it, or the session is gone.
+    /// The peer stopped it, or the session has ended.
     Failed(WebTransportError),
 }
 
-/// What the driver finds in the box.
+/// What the driver takes from the box.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
-    /// The end follows what was written.
+    /// Whether the stream ends after the written data.
     pub(crate) finish: bool,
-    /// What was written and not committed is to be forgotten.
+    /// The code of a reset. Data that was written and not committed is then forgotten.
     pub(crate) reset: Option<u32>,
     /// The new rank.
     pub(crate) rank: Option<Rank>,
-    /// Of all that was written, so many bytes are to arrive even if the stream is reset.
+    /// How many bytes of all written ones must arrive even if the stream is reset.
     pub(crate) committed: Option<u64>,
-    /// To be written whole, or not at all.
+    /// A chunk to be written whole, or not at all.
     pub(crate) atomic: Option<Atomic>,
 }
 
@@ -44,11 +44,11 @@ pub(crate) struct Taken {
 #[derive(Debug)]
 pub(crate) struct Atomic {
     pub(crate) data: Bytes,
-    /// Whether it was written.
+    /// Reports whether it was written.
     pub(crate) reply: oneshot::Sender<bool>,
 }
 
-/// Data on its way from a writer to the driver.
+/// Data between a writer and the driver.
 #[derive(Debug)]
 pub(crate) struct SendBox {
     id: StreamId,
@@ -59,10 +59,10 @@ pub(crate) struct SendBox {
 #[derive(Debug, Default)]
 struct State {
     chunks: Pieces<Bytes>,
-    /// In the box, or taken by the driver and not by QUIC.
+    /// How many bytes are in the box, or were taken by the driver and not yet by QUIC.
     bytes: usize,
     written: u64,
-    /// Bytes that the driver took.
+    /// How many bytes the driver has taken.
     taken: u64,
     committed: u64,
     commit: bool,
@@ -74,10 +74,10 @@ struct State {
     end: Option<SendEnd>,
     /// The counts when the stream ended.
     counts: Option<StreamCounts>,
-    /// The driver knows that there is work.
+    /// Whether the driver knows that there is work.
     marked: bool,
     writer: Waiters,
-    /// Those who wait for the end.
+    /// The tasks that wait for the end.
     waiters: Waiters,
 }
 
@@ -91,7 +91,7 @@ pub(crate) enum SendQueue {
 }
 
 impl State {
-    /// Whether anything can be written.
+    /// Fails if nothing can be written any more.
     fn check(&self) -> Result<(), WebTransportError> {
         match &self.end {
             Some(SendEnd::Failed(error)) => Err(error.clone()),
@@ -104,7 +104,7 @@ impl State {
         !std::mem::replace(&mut self.marked, true)
     }
 
-    /// Forgets what the driver has not taken and the writer did not commit.
+    /// Forgets data that the driver has not taken and the writer did not commit.
     fn forget_uncommitted(&mut self) {
         let mut keep = usize::try_from(self.committed.saturating_sub(self.taken)).unwrap_or(usize::MAX);
         self.atomic = None;
@@ -121,7 +121,7 @@ impl SendBox {
         Arc::new(Self { id, connection, state: Mutex::default() })
     }
 
-    /// The same for a stream of a rank that the driver knows.
+    /// The same for a stream whose rank the driver already knows.
     pub(crate) fn ranked(id: StreamId, connection: Arc<ConnectionBox>, rank: Rank) -> Arc<Self> {
         let state = State { rank, ..State::default() };
         Arc::new(Self { id, connection, state: Mutex::new(state) })
@@ -131,13 +131,13 @@ impl SendBox {
         self.id
     }
 
-    /// Whether the writer has finished, and not reset.
+    /// Whether the writer has finished the stream, and not reset it.
     pub(crate) fn is_finished(&self) -> bool {
         let state = lock(&self.state);
         state.finish && state.reset.is_none()
     }
 
-    /// So many bytes are in the box or with the driver now; the connection counts them.
+    /// `bytes` bytes are in the box or at the driver now. The connection counts them.
     fn hold(&self, state: &mut State, bytes: usize) {
         self.connection.outbox().change(std::mem::replace(&mut state.bytes, bytes), bytes);
     }
@@ -154,7 +154,7 @@ impl SendBox {
         result
     }
 
-    /// The writer's side: copies a prefix of `data`; how many bytes.
+    /// The writer's side: copies a prefix of `data`. Returns how many bytes.
     pub(crate) fn poll_write(
         &self,
         cx: &Context<'_>,
@@ -169,7 +169,7 @@ impl SendBox {
         polled.map(|result| result.map(|()| taken))
     }
 
-    /// The writer's side: takes all of `data` once there is room for some.
+    /// The writer's side: takes all of `data` once there is room for a part of it.
     pub(crate) fn poll_write_chunk(
         &self,
         cx: &Context<'_>,
@@ -179,7 +179,7 @@ impl SendBox {
         self.poll_push(cx, place, |_| std::mem::take(data))
     }
 
-    /// The writer's side: ready when there is room for some data.
+    /// The writer's side: ready when there is room for data.
     pub(crate) fn poll_room(
         &self,
         cx: &Context<'_>,
@@ -194,7 +194,7 @@ impl SendBox {
         Poll::Pending
     }
 
-    /// The writer's side: takes all of `data`. The writer has waited for room before.
+    /// The writer's side: takes all of `data`. The writer has already waited for room.
     pub(crate) fn push(&self, data: Bytes) -> Result<(), WebTransportError> {
         let state = lock(&self.state);
         state.check()?;
@@ -234,8 +234,8 @@ impl SendBox {
         }
     }
 
-    /// The writer's side: ends the stream after what was written, and is ready when the driver took all of that. Asked
-    /// again, it answers the same; a stream that was reset is an error.
+    /// The writer's side: ends the stream after the written data, and is ready when the driver has taken all
+    /// of it. Another call gives the same result. A reset stream is an error.
     pub(crate) fn poll_close(
         &self,
         cx: &Context<'_>,
@@ -251,7 +251,7 @@ impl SendBox {
         self.poll_flush(cx, place)
     }
 
-    /// Ready when the driver took everything that was written.
+    /// Ready when the driver has taken everything that was written.
     pub(crate) fn poll_flush(
         &self,
         cx: &Context<'_>,
@@ -261,7 +261,7 @@ impl SendBox {
         match &state.end {
             Some(SendEnd::Failed(error)) => Poll::Ready(Err(error.clone())),
             Some(_) => Poll::Ready(Ok(())),
-            // What was committed may still be on its way.
+            // Committed data may still be in the box.
             None if state.bytes == 0 || state.reset.is_some() => Poll::Ready(Ok(())),
             None => {
                 state.writer.add(place, cx);
@@ -270,7 +270,7 @@ impl SendBox {
         }
     }
 
-    /// Ends the stream after what was written.
+    /// Ends the stream after the written data.
     pub(crate) fn finish(&self) -> Result<(), WebTransportError> {
         let mut state = lock(&self.state);
         state.check()?;
@@ -283,7 +283,7 @@ impl SendBox {
         Ok(())
     }
 
-    /// Gives the stream up. Nothing happens once it has ended.
+    /// Resets the stream. Has no effect once it has ended.
     pub(crate) fn reset(&self, code: u32) {
         self.change(|state| {
             if state.end.is_none() && state.reset.is_none() {
@@ -296,7 +296,7 @@ impl SendBox {
         });
     }
 
-    /// What was written so far is to arrive even if the stream is reset later.
+    /// Commits the written data: it must arrive even if the stream is reset later.
     pub(crate) fn commit(&self) {
         self.change(|state| {
             if state.check().is_ok() && state.committed < state.written {
@@ -305,7 +305,7 @@ impl SendBox {
         });
     }
 
-    /// Asks for a chunk to be written whole, or not at all; false if nothing can be written.
+    /// Requests to write a chunk whole, or not at all. Fails if nothing can be written any more.
     pub(crate) fn write_atomic(&self, data: Bytes) -> Result<oneshot::Receiver<bool>, WebTransportError> {
         let (reply, answer) = oneshot::channel();
         self.change(|state| {
@@ -315,7 +315,7 @@ impl SendBox {
         })
     }
 
-    /// Gives the stream up unless it is finished; for writers that go.
+    /// Resets the stream unless it is finished; for writers that are dropped.
     pub(crate) fn abandon(&self) {
         let finished = lock(&self.state).finish;
         if !finished {
@@ -323,7 +323,7 @@ impl SendBox {
         }
     }
 
-    /// Ranks the stream anew.
+    /// Changes the stream's rank.
     pub(crate) fn rank(&self, change: impl FnOnce(&mut Rank)) {
         self.change(|state| {
             change(&mut state.rank);
@@ -331,12 +331,12 @@ impl SendBox {
         });
     }
 
-    /// How the stream ranks.
+    /// The stream's rank.
     pub(crate) fn current_rank(&self) -> Rank {
         lock(&self.state).rank
     }
 
-    /// The counts when the stream ended; before that, what was written.
+    /// The counts when the stream ended. Before that, only the written bytes.
     pub(crate) fn counts(&self) -> StreamCounts {
         let state = lock(&self.state);
         let written = state.written;
@@ -346,7 +346,7 @@ impl SendBox {
         })
     }
 
-    /// Ready when all is acknowledged; an error if that will not be.
+    /// Ready when everything is acknowledged; an error if that is impossible.
     pub(crate) fn poll_finished(
         &self,
         cx: &Context<'_>,
@@ -364,12 +364,12 @@ impl SendBox {
         }
     }
 
-    /// Bytes written by the application so far.
+    /// How many bytes the application has written so far.
     pub(crate) fn written(&self) -> u64 {
         lock(&self.state).written
     }
 
-    /// The driver's side: takes what is there.
+    /// The driver's side: takes the content.
     pub(crate) fn take(&self, into: &mut Pieces<Bytes>) -> Taken {
         let mut state = lock(&self.state);
         state.marked = false;
@@ -384,10 +384,11 @@ impl SendBox {
         }
     }
 
-    /// The driver's side: tells the writer whether its chunk fits; the chunk if it is to be written. One who does not wait
-    /// for the answer any more does not want that either.
+    /// The driver's side: tells the writer whether its chunk fits. Returns the chunk if it is to be written.
+    /// If the writer does not wait for the reply any more, the chunk is dropped.
     ///
-    /// It is counted before the writer hears of it, who may be on another thread, and commit what it wrote.
+    /// The chunk is counted before the writer is told, because the writer may be on another thread and commit
+    /// at once.
     pub(crate) fn answer_atomic(&self, atomic: Atomic, fits: bool) -> Option<Bytes> {
         let Atomic { data, reply } = atomic;
         let written = fits && !reply.is_closed() && !data.is_empty();
@@ -402,7 +403,7 @@ impl SendBox {
         written.then_some(data)
     }
 
-    /// The driver's side: QUIC took `bytes` bytes.
+    /// The driver's side: QUIC has taken `bytes` bytes.
     pub(crate) fn sent(&self, bytes: usize) {
         let mut state = lock(&self.state);
         let left = state.bytes.saturating_sub(bytes);
@@ -413,7 +414,7 @@ impl SendBox {
         writer.wake();
     }
 
-    /// The driver's side: the stream is over, with these counts.
+    /// The driver's side: the stream has ended, with these counts.
     pub(crate) fn end(&self, end: SendEnd, counts: StreamCounts) {
         let mut state = lock(&self.state);
         if state.end.is_some() {
@@ -431,7 +432,7 @@ impl SendBox {
 }
 
 impl Drop for SendBox {
-    /// The driver may have gone before the stream ended.
+    /// The driver may have ended before the stream did.
     fn drop(&mut self) {
         self.connection.outbox().change(lock(&self.state).bytes, 0);
     }
@@ -462,7 +463,7 @@ mod tests {
 
     use super::{super::outbox::STREAM_LIMIT as LIMIT, *};
 
-    /// What a writer on another thread sees that is told of its chunk.
+    /// Records what a writer on another thread sees when it is told about its chunk.
     struct Writer {
         stream: Arc<SendBox>,
         written: AtomicU64,
@@ -476,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_counts_as_written_when_its_writer_hears_of_it() {
+    fn a_chunk_counts_as_written_when_its_writer_is_told() {
         let stream = SendBox::new(StreamId::from_value(0).unwrap(), Arc::default());
         let mut answer = pin!(stream.write_atomic(Bytes::from_static(b"whole")).unwrap());
         let writer = Arc::new(Writer { stream: Arc::clone(&stream), written: AtomicU64::new(0) });
@@ -489,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_whose_writer_left_is_neither_written_nor_counted() {
+    fn a_chunk_of_a_writer_that_left_is_neither_written_nor_counted() {
         let stream = SendBox::new(StreamId::from_value(0).unwrap(), Arc::default());
         drop(stream.write_atomic(Bytes::from_static(b"whole")).unwrap());
         let atomic = stream.take(&mut Pieces::default()).atomic.unwrap();
@@ -512,7 +513,7 @@ mod tests {
         assert!(!finish && reset.is_none() && taken.iter().count() == 1);
         assert!(
             stream.poll_write(&cx(), &mut Place::default(), &data).is_pending(),
-            "taken by the driver is not taken by QUIC"
+            "the driver has taken it, but not QUIC"
         );
         stream.sent(LIMIT);
         assert!(matches!(stream.poll_write(&cx(), &mut Place::default(), &data[..1]), Poll::Ready(Ok(1))));

@@ -29,7 +29,7 @@ use crate::{
 pub(crate) use opens::Open;
 use opens::{Opens, Permit};
 
-/// Commands whose room is kept for the next ones.
+/// For how many commands the empty queue keeps capacity.
 const KEPT_COMMANDS: usize = 64;
 
 /// State that a session's handles and its driver share.
@@ -37,9 +37,9 @@ const KEPT_COMMANDS: usize = 64;
 pub(crate) struct SessionBox {
     runtime: RuntimeHandle,
     state: Mutex<State>,
-    /// 0: none can be sent.
+    /// The largest datagram; 0 if none can be sent.
     max_datagram: AtomicUsize,
-    /// Send groups made so far.
+    /// How many send groups were made so far.
     groups: AtomicU32,
 }
 
@@ -47,29 +47,29 @@ pub(crate) struct SessionBox {
 struct State {
     established: Option<Established>,
     draining: bool,
-    /// The application closed, with these words: nothing new is begun.
+    /// The close that the application requested. Nothing new can be started.
     closing: Option<CloseInfo>,
-    /// A connection that was to be shared cannot take the session: another one is wanted.
+    /// Whether a shared connection could not take the session, so that it needs another one.
     handed_back: bool,
-    /// The connection that was asked is silent.
+    /// Whether the requested connection does not answer.
     unanswered: bool,
     end: Option<Result<CloseInfo, WebTransportError>>,
-    /// What the peer made of this side's close.
+    /// How the peer reacted to this side's close.
     outcome: Option<CloseOutcome>,
     stats: Option<ConnectionStats>,
-    /// Sums over the streams of each group, once the session is over.
+    /// The sums over the streams of each group, once the session has ended.
     groups: BTreeMap<u32, StreamCounts>,
-    /// Streams of the peer expected at once: bidirectional, unidirectional.
+    /// How many streams of the peer are expected at once: bidirectional, unidirectional.
     anticipated: [Option<u16>; 2],
     commands: VecDeque<Command>,
     wishes: Wishes,
-    /// Streams that are wanted: bidirectional, unidirectional.
+    /// The requested streams: bidirectional, unidirectional.
     opens: [Opens; 2],
-    /// What of the session's own limits is left for streams that handles open by themselves.
+    /// How much of the session's own limits handles may use to open streams by themselves.
     permit: Permit,
-    /// The connection, and the session's key there, once there is one.
+    /// The connection and the session's key there, once there is a connection.
     link: Option<(Arc<ConnectionBox>, u32)>,
-    /// The driver knows that there is work.
+    /// Whether the driver knows that there is work.
     marked: bool,
     incoming: [VecDeque<NewStream>; 2],
     datagrams_in: Inbox,
@@ -91,7 +91,7 @@ impl State {
         }
     }
 
-    /// The error of a close with these words. Who has said them: a peer's close has no outcome.
+    /// The error of a close with this information. A close without an outcome came from the peer.
     fn closed(&self, info: &CloseInfo) -> WebTransportError {
         let here = self.end.is_none() || self.outcome.is_some();
         WebTransportError::closed(if here { ClosedBy::ThisSide } else { ClosedBy::Peer }, info.clone())
@@ -107,13 +107,13 @@ impl State {
         }
     }
 
-    /// The driver that has to be told of work, if it does not know yet.
+    /// The driver that must be told of work, if it does not know yet.
     fn mark(&mut self) -> Option<(Arc<ConnectionBox>, u32)> {
         if std::mem::replace(&mut self.marked, true) { None } else { self.link.clone() }
     }
 }
 
-/// Tells the driver that there is work, after the state was unlocked.
+/// Tells the driver that there is work. The state must be unlocked.
 fn wake(mark: Option<(Arc<ConnectionBox>, u32)>) {
     if let Some((connection, key)) = mark {
         connection.mark(Work::Session(key));
@@ -122,7 +122,8 @@ fn wake(mark: Option<(Arc<ConnectionBox>, u32)>) {
 
 fn push(mut state: MutexGuard<'_, State>, command: Command) {
     let mut abandoned = VecDeque::new();
-    // Before the list grows: commands of those who gave up waiting take no room, whatever the driver is at.
+    // Before the list grows, abandoned commands are removed, so that they take no room even if the driver is
+    // busy.
     if state.commands.len() == state.commands.capacity() {
         let all = std::mem::take(&mut state.commands);
         let kept;
@@ -148,7 +149,7 @@ impl SessionBox {
 
     // The handles' side.
 
-    /// The name of a new send group.
+    /// The number of a new send group.
     pub(crate) fn new_group(&self) -> u32 {
         self.groups.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -170,7 +171,7 @@ impl SessionBox {
         }
     }
 
-    /// Ready when the application gave the session up before it was there.
+    /// Ready when the application gave up the session before it was established.
     pub(crate) fn poll_abandoned(&self, cx: &Context<'_>, place: &mut Place) -> Poll<()> {
         let mut state = lock(&self.state);
         if state.established.is_none() && (state.closing.is_some() || state.end.is_some()) {
@@ -208,7 +209,7 @@ impl SessionBox {
         lock(&self.state).established.clone()
     }
 
-    /// The connection that carries the session, or did.
+    /// The connection of the session, even after its end.
     pub(crate) fn connection(&self) -> Option<Arc<ConnectionBox>> {
         lock(&self.state).link.as_ref().map(|(connection, _)| Arc::clone(connection))
     }
@@ -222,18 +223,18 @@ impl SessionBox {
         lock(&self.state).groups.get(&group).copied().unwrap_or_default()
     }
 
-    /// An error unless something can be begun.
+    /// Fails unless something new can be started.
     pub(crate) fn check_open(&self) -> Result<(), WebTransportError> {
         lock(&self.state).check()
     }
 
-    /// Why somebody who waited for the driver has no answer: the session's end, or that of the driver.
+    /// Why a caller got no reply from the driver: the session has ended, or the driver.
     pub(crate) fn gone(&self) -> WebTransportError {
         let ended = self.check_open().err();
         ended.unwrap_or_else(|| WebTransportError::session(ErrorCause::RuntimeGone))
     }
 
-    /// Gives the driver a command; an error if the session is over, or about to be.
+    /// Queues a command for the driver. Fails if the session has ended or is closing.
     pub(crate) fn command(&self, command: Command) -> Result<(), WebTransportError> {
         let state = lock(&self.state);
         state.check()?;
@@ -241,7 +242,8 @@ impl SessionBox {
         Ok(())
     }
 
-    /// Asks the driver for counts, which it has until the session is over: false from then on.
+    /// Asks the driver for counts. Returns false once the session has ended, because the driver then has
+    /// none.
     pub(crate) fn enquire(&self, command: Command) -> bool {
         let state = lock(&self.state);
         if state.end.is_some() {
@@ -251,12 +253,13 @@ impl SessionBox {
         true
     }
 
-    /// Streams of a kind that the application expects the peer to have open at once.
+    /// How many streams of a kind the application expects the peer to have open at once.
     pub(crate) fn anticipated(&self, dir: Dir) -> Option<u16> {
         lock(&self.state).anticipated[dir as usize]
     }
 
-    /// Expects so many. The driver looks when it establishes the session; afterwards it is told.
+    /// Sets this expectation. The driver reads it when it establishes the session, and is told of later
+    /// changes.
     pub(crate) fn set_anticipated(&self, dir: Dir, streams: Option<u16>) {
         let mut state = lock(&self.state);
         state.anticipated[dir as usize] = streams;
@@ -266,7 +269,7 @@ impl SessionBox {
         self.wish(state, |wishes| wishes.anticipate = true);
     }
 
-    /// Announces that the session is to end.
+    /// Announces that the session will end.
     pub(crate) fn drain(&self) {
         let state = lock(&self.state);
         if state.check().is_ok() {
@@ -281,7 +284,7 @@ impl SessionBox {
         wake(mark);
     }
 
-    /// Closes; later calls change nothing.
+    /// Closes the session. Later calls have no effect.
     pub(crate) fn close(&self, info: CloseInfo) {
         let mut state = lock(&self.state);
         if state.check().is_err() {
@@ -316,7 +319,7 @@ impl SessionBox {
         Poll::Pending
     }
 
-    /// Ready when the session has to be asked for on another connection.
+    /// Ready when the session must be requested on another connection.
     pub(crate) fn poll_handed_back(&self, cx: &Context<'_>, place: &mut Place) -> Poll<()> {
         let mut state = lock(&self.state);
         if std::mem::take(&mut state.handed_back) {
@@ -326,7 +329,7 @@ impl SessionBox {
         Poll::Pending
     }
 
-    /// Ready when a shared connection has answered, has given the session back, or was silent for too long.
+    /// Ready when a shared connection has answered, has handed the session back, or was silent for too long.
     pub(crate) fn poll_answer(&self, cx: &Context<'_>, place: &mut Place) -> Poll<Answer> {
         let mut state = lock(&self.state);
         if state.established.is_some() || state.end.is_some() {
@@ -342,7 +345,8 @@ impl SessionBox {
         Poll::Pending
     }
 
-    /// Asks the connection to give the session back if it has no answer yet; without a connection that was done already.
+    /// Asks the connection to hand the session back if it is not answered yet. Without a connection that has
+    /// already happened.
     pub(crate) fn retract(&self) {
         let state = lock(&self.state);
         if state.link.is_some() {
@@ -352,24 +356,25 @@ impl SessionBox {
 
     // The driver's side.
 
-    /// The connection that was asked is silent.
+    /// The requested connection does not answer.
     pub(crate) fn set_unanswered(&self) {
         self.change(|state| state.unanswered = true);
     }
 
-    /// Ties the box to a connection, where it is known by `key`. What was asked before is looked at by the driver at
+    /// Links the box to a connection, where its key is `key`. The driver then handles earlier requests at
     /// once.
     pub(crate) fn attach(&self, connection: Arc<ConnectionBox>, key: u32) {
         lock(&self.state).link = Some((connection, key));
     }
 
-    /// Takes at most `most` commands, and what is wished once they are all taken. False: there are more of them.
+    /// Takes at most `most` commands. Once all are taken, it takes the other requests too. Returns false if
+    /// there are more commands.
     pub(crate) fn take_commands(&self, commands: &mut Vec<Command>, most: usize) -> (bool, Wishes) {
         let mut state = lock(&self.state);
         let count = state.commands.len().min(most);
         commands.extend(state.commands.drain(..count));
         let all = state.commands.is_empty();
-        // Until then the driver needs no mark: it comes again.
+        // Until then the driver needs no mark, because it comes again.
         state.marked = !all;
         if !all {
             return (all, Wishes::default());
@@ -380,7 +385,7 @@ impl SessionBox {
         (all, std::mem::take(&mut state.wishes))
     }
 
-    /// Asks the application's side for another connection, and gives back what was taken.
+    /// Requests another connection from the application's side, and returns the datagrams that were taken.
     pub(crate) fn hand_back(&self, mut datagrams: VecDeque<OutgoingDatagram>) {
         self.change(|state| {
             (state.handed_back, state.unanswered, state.wishes.retract) = (true, false, false);
@@ -398,26 +403,27 @@ impl SessionBox {
         self.change(|state| state.draining = true);
     }
 
-    /// The last counts: of the connection, and of the session's groups.
+    /// Sets the last counts of the connection and of the session's groups.
     pub(crate) fn set_stats(&self, stats: ConnectionStats, groups: BTreeMap<u32, StreamCounts>) {
         let mut state = lock(&self.state);
-        // Once only: the driver has let go of them then.
+        // Only once: afterwards the driver does not have them any more.
         if state.stats.replace(stats).is_none() {
             state.groups = groups;
         }
     }
 
-    /// The session is over; the first end counts. Replies that wait are dropped, which tells their askers.
+    /// The session has ended. Only the first end counts. Pending replies are dropped, which their callers
+    /// notice.
     pub(crate) fn set_end(&self, end: Result<CloseInfo, WebTransportError>) {
         self.set_over(end, None);
     }
 
-    /// The session is over, because this side has closed it.
+    /// The session has ended because this side closed it.
     pub(crate) fn set_closed(&self, info: CloseInfo, outcome: CloseOutcome) {
         self.set_over(Ok(info), Some(outcome));
     }
 
-    /// What the peer made of this side's close, once the session is over.
+    /// How the peer reacted to this side's close, once the session has ended.
     pub(crate) fn close_outcome(&self) -> Option<CloseOutcome> {
         lock(&self.state).outcome
     }
@@ -432,9 +438,9 @@ impl SessionBox {
             dropped = std::mem::take(&mut state.commands);
             mark = state.mark();
         });
-        // A driver that has not brought the end about has to hear of it.
+        // If the driver did not cause the end, it must be told.
         wake(mark);
-        // Outside the lock: whoever waits for a reply is woken.
+        // Dropped outside the lock, because it wakes the tasks that wait for replies.
         drop(dropped);
         self.refuse_opens(&self.gone());
     }

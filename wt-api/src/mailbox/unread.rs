@@ -1,12 +1,12 @@
-//! A count of received bytes that the application has not taken yet.
+//! Counts received bytes that the application has not taken yet.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Received bytes in some boxes, and how few of them the driver waits for.
+/// The received bytes in some boxes, and at how few of them the driver wants to be woken.
 #[derive(Debug, Default)]
 pub(crate) struct UnreadBytes {
     bytes: AtomicUsize,
-    /// The driver is to be woken when fewer than this are left; 0: not at all.
+    /// The driver is woken when fewer bytes than this are left; 0 means never.
     wake_below: AtomicUsize,
 }
 
@@ -19,15 +19,16 @@ impl UnreadBytes {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// So many were taken. True: the driver wants to know.
+    /// `bytes` bytes were taken. Returns whether the driver must be told.
     pub(super) fn sub(&self, bytes: usize) -> bool {
-        // Sequentially consistent, as below: of reader and driver at least one sees what the other wrote.
+        // Sequentially consistent, as below: either the reader or the driver sees what the other wrote.
         let left = self.bytes.fetch_sub(bytes, Ordering::SeqCst) - bytes;
         let wake_below = self.wake_below.load(Ordering::SeqCst);
         left < wake_below && self.wake_below.swap(0, Ordering::SeqCst) > 0
     }
 
-    /// The driver's side: it is to be woken once, when at most `bytes` are left. False if that is so already.
+    /// The driver's side: requests one wake-up when at most `bytes` bytes are left. Returns false if that
+    /// already holds.
     pub(crate) fn wake_when_left(&self, bytes: usize) -> bool {
         self.wake_below.store(bytes.saturating_add(1), Ordering::SeqCst);
         self.bytes.load(Ordering::SeqCst) > bytes || self.wake_below.swap(0, Ordering::SeqCst) == 0

@@ -1,4 +1,4 @@
-//! What a session's handles and the driver say to each other.
+//! The values that a session's handles and the driver exchange.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -9,8 +9,9 @@ use tokio::sync::oneshot;
 use super::{RecvBox, SendBox};
 use crate::close::CloseInfo;
 
-/// The boxes of a new stream; a unidirectional one has only one of them. On its way to the application until the boxes are
-/// taken out: dropped before, the stream goes back, for nobody would end it.
+/// The boxes of a new stream; a unidirectional one has only one of them. The application has not got the
+/// stream until the boxes are taken out. If it is dropped before, the stream is given up, because nobody else
+/// would end it.
 #[derive(Debug)]
 pub(crate) struct NewStream {
     pub(crate) send: Option<Arc<SendBox>>,
@@ -24,13 +25,13 @@ impl Drop for NewStream {
     }
 }
 
-/// Bytes of a sending half, or of several together; each at most the one before.
+/// The byte counts of a sending half, or of several together. Each count is at most the one before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StreamCounts {
     pub(crate) written: u64,
-    /// At least once.
+    /// Sent at least once.
     pub(crate) sent: u64,
-    /// Without a gap from the start.
+    /// Acknowledged without a gap from the start.
     pub(crate) acknowledged: u64,
 }
 
@@ -42,31 +43,31 @@ impl std::ops::AddAssign for StreamCounts {
     }
 }
 
-/// What handles ask of the driver.
+/// A command of the handles to the driver.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Close the session.
     Close(CloseInfo),
-    /// Keying material of the session, `length` bytes of it.
+    /// Export `length` bytes of the session's keying material.
     Export { label: Vec<u8>, context: Vec<u8>, length: usize, reply: oneshot::Sender<Vec<u8>> },
     /// A snapshot of the counters.
     Stats(oneshot::Sender<ConnectionStats>),
     /// The counts of a stream's sending half.
     SendStats(StreamId, oneshot::Sender<StreamCounts>),
-    /// Bytes of a stream received without a gap.
+    /// How many bytes of a stream were received without a gap.
     RecvStats(StreamId, oneshot::Sender<u64>),
-    /// The sums over all streams of a group, also those that are over.
+    /// The sums over all streams of a group, including ended ones.
     GroupStats(u32, oneshot::Sender<StreamCounts>),
     /// Accept the request (server).
     Accept(StatusCode, HeaderMap),
     /// Refuse the request (server).
     Reject(StatusCode, HeaderMap),
-    /// Refuse the request without an answer (server): it was not looked at, and may be sent again elsewhere.
+    /// Refuse the request without a response (server). It was not processed, and may be sent again elsewhere.
     Refuse,
 }
 
 impl Command {
-    /// Whoever asked does not wait for the answer any more.
+    /// Whether nobody waits for the reply any more.
     pub(crate) fn is_abandoned(&self) -> bool {
         match self {
             Self::Export { reply, .. } => reply.is_closed(),
@@ -78,51 +79,53 @@ impl Command {
     }
 }
 
-/// What handles want that is said once, however often they ask.
+/// Requests of the handles that count once, however often they are made.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wishes {
-    /// Announce that the session is to end.
+    /// Announce that the session will end.
     pub(crate) drain: bool,
-    /// More streams of the peer are expected: [`SessionBox::anticipated`](super::SessionBox::anticipated) says how many.
+    /// Expect more streams of the peer; [`SessionBox::anticipated`](super::SessionBox::anticipated) returns
+    /// how many.
     pub(crate) anticipate: bool,
-    /// Ask for the session no longer here, unless it is answered: another connection may take it.
+    /// Withdraw the session's request here unless it was answered, because another connection may take the
+    /// session.
     pub(crate) retract: bool,
 }
 
-/// What becomes of a session on a connection that others share.
+/// The fate of a session on a shared connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// It is established, or known not to be.
+    /// It is established, or will never be.
     Settled,
     /// The connection cannot take it.
     HandedBack,
-    /// The connection says nothing; it may still.
+    /// The connection does not answer, but may still do so.
     Unanswered,
 }
 
 /// What tasks wait for at a session.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum SessionQueue {
-    /// Its beginning, its end, and what is between.
+    /// Its start, its end, and changes in between.
     State,
     /// Streams that the peer opens.
     Incoming(Dir),
     /// Received datagrams.
     DatagramReaders,
-    /// Room for outgoing ones.
+    /// Room for outgoing datagrams.
     DatagramWriters,
-    /// Another maximum of their size.
+    /// A change of the largest datagram size.
     Size,
 }
 
-/// The ends of a connection.
+/// The addresses of both ends of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Addresses {
     pub(crate) remote: SocketAddr,
     pub(crate) local: Option<SocketAddr>,
 }
 
-/// How the peer answered.
+/// The peer's response.
 #[derive(Clone, Debug)]
 pub(crate) struct Established {
     pub(crate) headers: Arc<HeaderMap>,

@@ -1,41 +1,42 @@
-//! The application's word on clients before their handshake.
+//! The application's decision about clients before their handshake.
 
 use std::{fmt, net::SocketAddr};
 
 use quic_core::Incoming;
 
-/// What is done with a client that asks for a connection: the answer of a hook,
+/// How to handle a client that requests a connection; returned by the hook of
 /// [`ServerBuilder::admission`](crate::ServerBuilder::admission).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Admission {
-    /// Let in, unless a limit of the server says otherwise.
+    /// Admit it, unless a limit of the server forbids it.
     #[default]
     Accept,
-    /// Asked to prove its address by a Retry, which costs it a round trip (RFC 9000 §8.1.2). One that has is let in.
+    /// Make it prove its address with a Retry, which costs a round trip (RFC 9000 §8.1.2). A client that has
+    /// already done so is admitted.
     Retry,
-    /// Told that it is refused (`CONNECTION_REFUSED`, RFC 9000 §5.2.2).
+    /// Refuse it with `CONNECTION_REFUSED` (RFC 9000 §5.2.2).
     Refuse,
-    /// Not answered: it tries again for as long as it likes, and hears of nothing but a timeout.
+    /// Do not answer. The client retries as long as it likes, and only gets a timeout.
     Ignore,
 }
 
-/// What a server has to do at the moment.
+/// The present load of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerLoad {
-    /// Handshakes that go on, at all of the server's sockets.
+    /// Handshakes in progress, on all sockets of the server.
     pub pending_handshakes: usize,
-    /// Connections, those in their handshake included.
+    /// Connections, including those in their handshake.
     pub connections: usize,
     /// Memory that clients make connections hold, in bytes.
     pub memory_used: usize,
-    /// What that may be at most, in bytes.
+    /// The limit of that memory, in bytes.
     pub memory_limit: usize,
 }
 
-/// A client that asks for a connection, by its first datagram. Of it nothing is proved but, if
-/// [`is_validated`](Self::is_validated), its address.
+/// A client that requests a connection, as its first datagram shows it. Nothing about it is proved, except
+/// its address if [`is_validated`](Self::is_validated) is true.
 pub struct ConnectionAttempt<'a> {
     incoming: &'a Incoming,
     local: Option<SocketAddr>,
@@ -49,13 +50,13 @@ impl<'a> ConnectionAttempt<'a> {
 }
 
 impl ConnectionAttempt<'_> {
-    /// Where the datagram came from. Anybody can write another address than their own there.
+    /// The source address of the datagram, which anybody can forge.
     #[must_use]
     pub fn remote_address(&self) -> SocketAddr {
         self.incoming.remote_address()
     }
 
-    /// The address of this host that it came to. `None` if the system would not say.
+    /// The address of this host to which the datagram was sent. `None` if the system does not tell.
     #[must_use]
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.local
@@ -67,16 +68,16 @@ impl ConnectionAttempt<'_> {
         self.incoming.is_validated()
     }
 
-    /// The server name that the client asks for in TLS, in small letters, if the first datagram holds it. `None` says
-    /// nothing: clients with large first messages, browsers among them, send it with the second one now and then, and those
-    /// that ask by an address send none. To find it the datagram is decrypted, some microseconds; who decides by the address
-    /// does not ask.
+    /// The server name that the client sends in TLS, in lower case, if the first datagram contains it. `None`
+    /// says nothing: clients with large first messages, including browsers, sometimes send it in the second
+    /// datagram, and clients that connect to an address send none. To find the name, the datagram is
+    /// decrypted, which takes some microseconds, so do not call this to decide by the address.
     #[must_use]
     pub fn server_name(&self) -> Option<String> {
         self.incoming.server_name()
     }
 
-    /// What the server has to do at the moment.
+    /// The present load of the server.
     #[must_use]
     pub fn load(&self) -> ServerLoad {
         self.load

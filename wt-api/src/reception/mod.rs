@@ -1,7 +1,7 @@
 //! What a server shares with its shards: its rules, and the queue of requests for the application.
 //!
-//! Owns who may come in, what waits for [`Server::accept`](crate::Server::accept), and what is counted on the way. Must never
-//! know connections and streams, nor how a request becomes a session.
+//! Owns the admission of clients, the queue of [`Server::accept`](crate::Server::accept), and counters. It
+//! must never know connections and streams, nor how a request becomes a session.
 
 pub(crate) mod admission;
 pub(crate) mod offer;
@@ -34,40 +34,40 @@ use offer::Offer;
 use plain::{HttpRequest, HttpResponse, Sound};
 use stats::{Count, Counts, ServerStats};
 
-/// Requests that wait for the application; more are answered with 429.
+/// How many requests may wait for the application. Further ones get 429.
 const MAX_WAITING: usize = 256;
-/// Places for them that stay when none waits.
+/// The capacity that the empty queue keeps.
 const FEW_WAITING: usize = 16;
 
 pub(crate) type Handler = Box<dyn Fn(&HttpRequest) -> HttpResponse + Send + Sync>;
 
-/// Which origins may ask for sessions. Requests without one come from programs, not from pages.
+/// The origins that may request sessions. Requests without an origin come from programs, not from pages.
 #[derive(Clone, Debug)]
 pub(crate) enum Origins {
     Any,
     These(HashSet<String>),
 }
 
-/// What the rule says.
+/// The decision of the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     Permitted,
     Refused,
 }
 
-/// What the application said of a server's clients.
+/// The application's settings for a server's clients.
 pub(crate) struct Rules {
     pub(crate) origins: Origins,
     pub(crate) handler: Option<Handler>,
     pub(crate) hook: Option<Hook>,
     pub(crate) max_connections: usize,
-    /// Connections with open sessions are kept alive.
+    /// Whether connections with open sessions are kept alive.
     pub(crate) keep_alive: bool,
-    /// How long the head of a request may take.
+    /// How long the head of a request may take to arrive.
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) max_sessions: usize,
     pub(crate) sessions: wt_session::Config,
-    /// Streams of each client expected at once: bidirectional, unidirectional.
+    /// How many streams of each client are expected at once: bidirectional, unidirectional.
     pub(crate) anticipated: [Option<u16>; 2],
     pub(crate) congestion: Congestion,
 }
@@ -75,7 +75,7 @@ pub(crate) struct Rules {
 /// What the shards of a server share with the application.
 pub(crate) struct ServerShared {
     rules: Rules,
-    /// Lines about what clients make go wrong.
+    /// Limits log lines that clients cause.
     lines: LineLimit,
     counts: Counts,
     state: Mutex<State>,
@@ -85,9 +85,9 @@ pub(crate) struct ServerShared {
 struct State {
     waiting: VecDeque<Offer>,
     closed: bool,
-    /// Tasks that serve an address.
+    /// The number of tasks that serve an address.
     shards: usize,
-    /// What the shards were told: to wind up, to close all.
+    /// What the shards were told: to drain, to close everything.
     told: [bool; 2],
     connections: usize,
     sessions: usize,
@@ -102,23 +102,23 @@ impl fmt::Debug for ServerShared {
 }
 
 impl ServerShared {
-    /// For so many shards.
+    /// Makes the shared state of `shards` shards.
     pub(crate) fn new(rules: Rules, shards: usize) -> Self {
         let state = Mutex::new(State { shards, ..State::default() });
         Self { rules, lines: LineLimit::default(), counts: Counts::default(), state }
     }
 
-    /// How the sessions of a connection behave.
+    /// The configuration of a connection's sessions.
     pub(crate) fn sessions(&self) -> wt_session::Config {
         self.rules.sessions.clone()
     }
 
-    /// Streams of a kind that a session expects of its client, unless the application says otherwise.
+    /// How many streams of a kind a session expects from its client by default.
     pub(crate) fn anticipated(&self, dir: Dir) -> Option<u16> {
         self.rules.anticipated[dir as usize]
     }
 
-    /// What is in force on new connections.
+    /// The congestion control of new connections.
     pub(crate) fn congestion(&self) -> &Congestion {
         &self.rules.congestion
     }
@@ -131,7 +131,7 @@ impl ServerShared {
         self.rules.keep_alive
     }
 
-    /// Whether a client's page may have sessions here. A refusal is told in the log.
+    /// Whether a client's page may have sessions here. A refusal is logged.
     pub(crate) fn judge_origin(&self, origin: Option<&str>, now: Timestamp) -> Origin {
         let origin = match (&self.rules.origins, origin) {
             (_, None) | (Origins::Any, _) => return Origin::Permitted,
@@ -150,7 +150,7 @@ impl ServerShared {
 
     pub(crate) fn answer(&self, request: &HttpRequest, now: Timestamp) -> Sound {
         let Some(handler) = &self.rules.handler else { return Sound::empty(StatusCode::NOT_FOUND) };
-        // It runs on the driver's task, which serves others as well.
+        // The handler runs on the driver's task, which also serves other connections.
         let answered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(request)));
         let sound = answered.map_or(Err("it panicked"), |response| response.sound(&request.method));
         sound.unwrap_or_else(|problem| {
@@ -159,7 +159,7 @@ impl ServerShared {
         })
     }
 
-    /// What the handler gave cannot be sent.
+    /// Logs that the handler's response cannot be sent.
     pub(crate) fn tell_of_answer(&self, path: &str, problem: &str, now: Timestamp) {
         if let Some(withheld) = self.lines.permit(now) {
             let path = brief(path);
@@ -167,12 +167,12 @@ impl ServerShared {
         }
     }
 
-    /// Lines about what clients make go wrong.
+    /// The limit of log lines that clients cause.
     pub(crate) fn lines(&self) -> &LineLimit {
         &self.lines
     }
 
-    /// The content of a response panicked, or is not as long as its fields say.
+    /// Logs that the content of a response panicked, or does not have the length in its fields.
     pub(crate) fn tell_of_content(&self, problem: &str, now: Timestamp) {
         if let Some(withheld) = self.lines.permit(now) {
             tracing::error!(
@@ -183,7 +183,8 @@ impl ServerShared {
         }
     }
 
-    /// A connection ended at a limit of this end's memory: its peer kept to the rules, and the one who can mend it hears.
+    /// Logs that a connection ended at a limit of this end's memory. Its peer kept to the rules, so the
+    /// operator must be told.
     pub(crate) fn tell_of_limit(&self, remote: SocketAddr, limit: Violation, now: Timestamp) {
         if let Some(withheld) = self.lines.permit(now) {
             let limit = limit.to_string();
@@ -196,13 +197,13 @@ impl ServerShared {
         }
     }
 
-    /// A request for the application; false if it does not take them fast enough, or at all, or has as many sessions as
-    /// it wants.
+    /// Offers a request to the application. Returns false if the application does not accept requests, is too
+    /// slow, or has the maximum number of sessions.
     pub(crate) fn offer(&self, offer: Offer) -> bool {
         let mut state = lock(&self.state);
         if state.closed || state.waiting.len() >= MAX_WAITING || state.sessions >= self.rules.max_sessions {
             drop(state);
-            // Who offers it answers.
+            // The caller answers it.
             offer.forget();
             return false;
         }
@@ -214,12 +215,12 @@ impl ServerShared {
         true
     }
 
-    /// Who is asked about clients before their handshake.
+    /// The application's hook for clients before their handshake.
     pub(crate) fn hook(&self) -> Option<&Hook> {
         self.rules.hook.as_ref()
     }
 
-    /// What there is to do at the moment.
+    /// The present load.
     pub(crate) fn load(&self, budget: &EndpointBudget) -> ServerLoad {
         ServerLoad {
             pending_handshakes: budget.pending_handshakes(),
@@ -229,12 +230,12 @@ impl ServerShared {
         }
     }
 
-    /// One more.
+    /// Counts an event.
     pub(crate) fn count(&self, count: Count) {
         self.counts.add(count);
     }
 
-    /// Whether there are as many connections as there may be.
+    /// Whether the maximum number of connections is reached.
     pub(crate) fn is_full(&self) -> bool {
         lock(&self.state).connections >= self.rules.max_connections
     }
@@ -252,7 +253,7 @@ impl ServerShared {
         idlers.wake();
     }
 
-    /// A shard is over, and its socket closed. With the last one there is nobody who could bring requests.
+    /// A shard has ended and closed its socket. After the last one, no more requests can arrive.
     pub(crate) fn shard_ended(&self) {
         let mut state = lock(&self.state);
         state.shards = state.shards.saturating_sub(1);
@@ -267,12 +268,13 @@ impl ServerShared {
         wake_all(woken);
     }
 
-    /// No request is offered to the application any more.
+    /// Whether no more requests are offered to the application.
     pub(crate) fn is_closed(&self) -> bool {
         lock(&self.state).closed
     }
 
-    /// A session that was offered is over. A request for it that nobody has taken is not worth an answer any more: it goes.
+    /// An offered session has ended. If its request still waits, it is removed, because nobody needs the
+    /// answer any more.
     pub(crate) fn session_ended(&self, shared: &SessionBox) {
         let mut state = lock(&self.state);
         state.sessions = state.sessions.saturating_sub(1);
@@ -287,7 +289,7 @@ impl ServerShared {
         }
     }
 
-    /// Writes what is so now, and what was counted as it happened.
+    /// Writes the present numbers and the counters.
     pub(crate) fn show(&self, stats: &mut ServerStats) {
         self.counts.show(stats);
         let state = lock(&self.state);
@@ -308,7 +310,7 @@ impl ServerShared {
         Poll::Pending
     }
 
-    /// Ready when no connection is left that has something to say.
+    /// Ready when no connection with pending messages is left.
     pub(crate) fn poll_idle(&self, cx: &Context<'_>, place: &mut Place) -> Poll<()> {
         let mut state = lock(&self.state);
         if state.connections == 0 {
@@ -328,7 +330,7 @@ impl ServerShared {
         Poll::Pending
     }
 
-    /// Takes no further requests. Those that wait were not looked at: their clients may send them elsewhere.
+    /// Stops taking requests. Waiting ones were not processed, so their clients may send them elsewhere.
     pub(crate) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
@@ -338,7 +340,7 @@ impl ServerShared {
         acceptors.wake();
     }
 
-    /// Whether the shards are to be told this now: once is enough.
+    /// Whether the shards must be told this now; once is enough.
     pub(crate) fn tells(&self, what: usize) -> bool {
         !std::mem::replace(&mut lock(&self.state).told[what], true)
     }

@@ -1,4 +1,4 @@
-//! A request for a session on its way to the application.
+//! A request for a session that waits for the application.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use crate::{
     mailbox::{Addresses, Command, SessionBox},
 };
 
-/// A request that is not answered yet. Dropped, it is answered with 404.
+/// A request without an answer yet. Dropping it answers with 404.
 pub(crate) struct Offer {
     pub(crate) request: wt_session::SessionRequest,
-    /// Taken by the answer.
+    /// `None` once it was answered.
     shared: Option<Arc<SessionBox>>,
     pub(crate) connection: Connection,
     pub(crate) addresses: Addresses,
@@ -31,31 +31,31 @@ impl Offer {
         Self { request, shared: Some(shared), connection, addresses, certificates }
     }
 
-    /// The session, for whoever answers; `None` if that was done.
+    /// Takes the session to answer the request; `None` if that was already done.
     pub(crate) fn take(&mut self) -> Option<Arc<SessionBox>> {
         self.shared.take()
     }
 
-    /// Answers with a status, 300 to 599, and these fields.
+    /// Answers with a status from 300 to 599 and these fields.
     pub(crate) fn answer(&mut self, status: StatusCode, headers: HeaderMap) {
         if let Some(shared) = self.shared.take() {
             let _ = shared.command(Command::Reject(status, headers));
         }
     }
 
-    /// Refuses without an answer (`H3_REQUEST_REJECTED`, RFC 9114 §8.1): nothing was done for the request.
+    /// Refuses without an answer (`H3_REQUEST_REJECTED`, RFC 9114 §8.1): the request was not processed.
     pub(crate) fn turn_away(mut self) {
         if let Some(shared) = self.shared.take() {
             let _ = shared.command(Command::Refuse);
         }
     }
 
-    /// Whether it asks for the session of this box.
+    /// Whether it is the request for this session.
     pub(crate) fn is_for(&self, session: &SessionBox) -> bool {
         self.shared.as_deref().is_some_and(|shared| std::ptr::eq(shared, session))
     }
 
-    /// Its client has gone: nobody is left who could be answered.
+    /// The client is gone, so nobody can be answered.
     pub(crate) fn forget(mut self) {
         self.shared = None;
     }

@@ -1,6 +1,6 @@
-//! Plain HTTP/3 requests and the handler's answers to them.
+//! Plain HTTP/3 requests, and the handler's responses.
 //!
-//! Owns what an answer may be (RFC 9110). Must never know connections or streams.
+//! Owns the rules for a response (RFC 9110). It must never know connections or streams.
 
 use std::{
     fmt,
@@ -12,33 +12,34 @@ use http::{HeaderMap, Method, StatusCode, header};
 
 use crate::connection::Connection;
 
-/// A plain HTTP/3 request, for the handler. Its content is not read.
+/// A plain HTTP/3 request for the handler. Its content is not read.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HttpRequest {
     /// The method.
     pub method: Method,
-    /// Path and query.
+    /// The path and the query.
     pub path: String,
-    /// The fields.
+    /// The header fields.
     pub headers: HeaderMap,
-    /// The connection that it came on: the client's address, among others.
+    /// The connection of the request, which has the client's address among others.
     pub connection: Connection,
 }
 
 /// The content of a response.
 #[non_exhaustive]
 pub enum Body {
-    /// In one piece.
+    /// The content in one piece.
     Bytes(Bytes),
-    /// In pieces, each asked for when there is room to send it. `next` runs on the driver's task: it must not block. If it
-    /// panics, the response is reset. A panic where the iterator is dropped, which is when the response is over or nobody wants
-    /// it, changes nothing. What is large is better given so: a response holds one piece at a time.
+    /// The content in pieces. Each one is requested when there is room to send it. `next` runs on the
+    /// driver's task, so it must not block. If it panics, the response is reset. The iterator is dropped when
+    /// the response has ended or nobody wants it; a panic in that has no effect. Use this for large content,
+    /// because a response then holds only one piece at a time.
     Iter(Box<dyn Iterator<Item = Bytes> + Send>),
 }
 
 impl Body {
-    /// The same content, which may be dropped anywhere in the driver's work.
+    /// The same content, made safe to drop anywhere in the driver's work.
     fn contained(self) -> Self {
         match self {
             Self::Iter(parts) => Self::Iter(Box::new(Contained(Some(parts)))),
@@ -47,7 +48,8 @@ impl Body {
     }
 }
 
-/// Pieces whose end is the application's code, and no panic of the driver's. `None` once they are dropped.
+/// Pieces of the application's iterator, whose drop may panic without affecting the driver. `None` once they
+/// are dropped.
 struct Contained(Option<Box<dyn Iterator<Item = Bytes> + Send>>);
 
 impl Iterator for Contained {
@@ -62,7 +64,7 @@ impl Drop for Contained {
     fn drop(&mut self) {
         let parts = self.0.take();
         if catch_unwind(AssertUnwindSafe(|| drop(parts))).is_err() {
-            // At a level that is off by default: a peer can ask for thousands.
+            // At a level that is off by default, because a peer can request thousands.
             tracing::debug!("the content of an HTTP response panicked when it was dropped");
         }
     }
@@ -77,19 +79,20 @@ impl fmt::Debug for Body {
     }
 }
 
-/// A response: what a handler answers to a plain request, with a [`Body`], and what [`http3::get`](crate::http3::get) gets, whose
-/// content is a [`ReceiveStream`](crate::ReceiveStream).
+/// A response. A handler returns one with a [`Body`] for a plain request. [`http3::get`](crate::http3::get)
+/// returns one whose content is a [`ReceiveStream`](crate::ReceiveStream).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct HttpResponse<B = Body> {
-    /// The status. Of a handler 200 to 599; another one is answered with 500.
+    /// The status. A handler must return 200 to 599; any other value becomes 500.
     pub status: StatusCode,
-    /// The fields. A handler's `content-length` that is not the content's is answered with 500 (RFC 9110 §8.6), or ends the
-    /// response where pieces show it. So are fields that HTTP/3 does not have, such as `connection` (RFC 9114 §4.2), and fields that
-    /// are larger than the client takes.
+    /// The header fields. The response becomes 500 if a handler's `content-length` does not match the content
+    /// (RFC 9110 §8.6), or is ended where pieces show the mismatch. It also becomes 500 with fields that
+    /// HTTP/3 forbids, such as `connection` (RFC 9114 §4.2), and with fields that are larger than the client
+    /// accepts.
     pub headers: HeaderMap,
-    /// The content. A handler's with a status which has none (204, 205, 304) is not sent. Where a client drops it before its end,
-    /// the rest is not sent.
+    /// The content. A handler's content is not sent if the status has none (204, 205, 304). If a client drops
+    /// the content before its end, the rest is not sent.
     pub body: B,
 }
 
@@ -107,7 +110,7 @@ impl HttpResponse {
         self
     }
 
-    /// The same with content in pieces: see [`Body::Iter`].
+    /// The same with content in pieces; see [`Body::Iter`].
     #[must_use]
     pub fn with_pieces(mut self, pieces: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
         self.body = Body::Iter(Box::new(pieces));
@@ -122,22 +125,23 @@ impl HttpResponse {
     }
 }
 
-/// An answer that can be sent.
+/// A response that can be sent.
 pub(crate) struct Sound {
     pub(crate) response: HttpResponse,
-    /// How long its content is, if it says so and is to come in pieces.
+    /// The declared length of the content, if there is one and the content comes in pieces.
     pub(crate) declared: Option<u64>,
 }
 
 impl Sound {
-    /// A status alone.
+    /// A response with only a status.
     pub(crate) fn empty(status: StatusCode) -> Self {
         Self { response: HttpResponse::new(status), declared: None }
     }
 }
 
 impl HttpResponse {
-    /// The answer as HTTP has it, to a request by this method, or what is wrong with it.
+    /// Checks the response to a request with this method against the rules of HTTP. The error says what is
+    /// wrong.
     pub(crate) fn sound(mut self, method: &Method) -> Result<Sound, &'static str> {
         self.body = self.body.contained();
         if !(200..=599).contains(&self.status.as_u16()) {
@@ -149,7 +153,7 @@ impl HttpResponse {
         }
         let declared = declared(&self.headers)?;
         match (self.status, &self.body) {
-            // RFC 9110 §8.6: no length at all, that of nothing, and that of another answer.
+            // RFC 9110 §8.6: no length, the length of empty content, or the length of another response.
             (StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT, _) => {
                 self.headers.remove(header::CONTENT_LENGTH);
             }
@@ -165,7 +169,7 @@ impl HttpResponse {
     }
 }
 
-/// The length that the fields tell.
+/// The length in the fields.
 fn declared(fields: &HeaderMap) -> Result<Option<u64>, &'static str> {
     let mut told = None;
     for value in fields.get_all(header::CONTENT_LENGTH) {
@@ -194,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_refused() {
+    fn invalid_responses_are_refused() {
         for (status, lengths, body, problem) in [
             (100, &[][..], "", Some("status")),
             (103, &[], "", Some("status")),
@@ -208,7 +212,7 @@ mod tests {
             (200, &["5", "05"], "12345", None),
             (200, &[], "12345", None),
             (404, &["0"], "", None),
-            // The length is that of the answer which the client has.
+            // The length is that of the response which the client already has.
             (304, &["9"], "", None),
         ] {
             let told = response(status, lengths, body).sound(&Method::GET).err();
@@ -227,7 +231,7 @@ mod tests {
             };
             assert!(matches!(response.body, Body::Bytes(bytes) if bytes.is_empty()));
         }
-        // A length that was right before the content went is not told either.
+        // A length that was right before the content was removed is not sent either.
         for (status, length, body) in [(204, "0", ""), (204, "4", "body"), (205, "4", "body"), (205, "0", "")]
         {
             let Ok(Sound { response, .. }) = response(status, &[length], body).sound(&Method::GET) else {
@@ -238,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_of_pieces_is_told_and_counted() {
+    fn the_length_of_pieces_is_sent_and_checked() {
         let mut pieces = response(200, &["9"], "");
         pieces.body = Body::Iter(Box::new(std::iter::empty()));
         let Ok(Sound { declared, .. }) = pieces.sound(&Method::GET) else { panic!("sound") };

@@ -1,7 +1,7 @@
-//! What a server counts: a plain struct for any exporter.
+//! The counters of a server, in a plain struct for any exporter.
 //!
-//! What happens to connections and requests is counted as it happens, what the network carries by each connection for itself:
-//! that is summed when somebody asks.
+//! Events of connections and requests are counted when they happen. Each connection counts its own traffic,
+//! which is summed when somebody asks.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -9,36 +9,37 @@ use quic_core::{AdmissionLimit, ConnectionStats, DropCounts, EndpointStats, erro
 
 use crate::error::{ConnectionCloser, ErrorCause};
 
-/// A snapshot of what a [`Server`](crate::Server) counts, over all its sockets: [`Server::stats`](crate::Server::stats). What
-/// is not said to be of now is a sum since the server was built, and never falls but where that is said.
+/// A snapshot of the counters of a [`Server`](crate::Server), over all of its sockets; see
+/// [`Server::stats`](crate::Server::stats). Values that are not described as current are sums since the
+/// server was built. They never decrease unless their description says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerStats {
-    /// Connections now, those in their handshake and those that say their last words included.
+    /// Current connections, including those in their handshake and those that are closing.
     pub connections: u64,
-    /// Connections begun.
+    /// Connections that were started.
     pub connections_total: u64,
-    /// Handshakes that go on now.
+    /// Current handshakes.
     pub handshakes_pending: u64,
     /// How handshakes ended.
     pub handshakes: HandshakeStats,
-    /// Clients that were refused a connection, and those that were asked to prove their address.
+    /// Clients that were refused a connection, and clients that had to prove their address.
     pub admission: AdmissionStats,
-    /// Sessions now, those that wait for their answer included.
+    /// Current sessions, including those that wait for their response.
     pub sessions: u64,
-    /// Requests for sessions that wait for [`Server::accept`](crate::Server::accept) now.
+    /// Requests for sessions that currently wait for [`Server::accept`](crate::Server::accept).
     pub requests_waiting: u64,
-    /// Requests for sessions, and those of which the application did not hear.
+    /// Requests for sessions that the application got, and those that it did not get.
     pub requests: RequestStats,
-    /// Memory that clients make all connections hold now, in bytes.
+    /// Memory that clients currently make all connections hold, in bytes.
     pub memory_used: u64,
-    /// What that may be at most, in bytes: [`memory_budget`](crate::ServerBuilder::memory_budget).
+    /// The limit of that memory, in bytes: [`memory_budget`](crate::ServerBuilder::memory_budget).
     pub memory_limit: u64,
-    /// What the network carried.
+    /// The traffic on the network.
     pub traffic: TrafficStats,
-    /// Answers that need no connection, and datagrams that belong to none.
+    /// Stateless responses, and datagrams that belong to no connection.
     pub endpoint: EndpointStats,
-    /// What the sockets refused.
+    /// Errors of the sockets.
     pub sockets: SocketStats,
 }
 
@@ -46,45 +47,46 @@ pub struct ServerStats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HandshakeStats {
-    /// Complete.
+    /// Completed handshakes.
     pub done: u64,
-    /// Failed in TLS, at either end: the client does not accept the certificate, has no protocol in common, or the like.
+    /// TLS failed at either end, for example because the client does not accept the certificate or has no
+    /// protocol in common.
     pub failed_tls: u64,
-    /// Not complete in their time.
+    /// The handshake timed out.
     pub failed_timeout: u64,
-    /// Given up by the client.
+    /// The client gave up.
     pub failed_peer: u64,
-    /// The client broke a rule of QUIC.
+    /// The client violated a rule of QUIC.
     pub failed_violation: u64,
-    /// Closed by this end: by its application, or because it shut down.
+    /// This end closed the connection: its application did, or it shut down.
     pub failed_closed: u64,
-    /// Failed otherwise: code of the application panicked, or the runtime went.
+    /// Other failures: application code panicked, or the runtime shut down.
     pub failed_other: u64,
 }
 
-/// What became of clients before they had a connection.
+/// How clients were handled before they had a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AdmissionStats {
-    /// Refused: as many connections as there may be.
+    /// Refused because the maximum number of connections was reached.
     pub refused_connections: u64,
-    /// Refused: the memory budget is spent.
+    /// Refused because the memory budget was used up.
     pub refused_memory: u64,
-    /// Refused: as many connections of the address as one may have.
+    /// Refused because the address had its maximum number of connections.
     pub refused_address_connections: u64,
-    /// Refused: as many pending handshakes of the address as one may have.
+    /// Refused because the address had its maximum number of pending handshakes.
     pub refused_address_handshakes: u64,
-    /// Refused: as many of the address in a second as may be.
+    /// Refused because the address had its maximum number of new connections per second.
     pub refused_address_rate: u64,
-    /// Refused: the server shuts down.
+    /// Refused because the server is shutting down.
     pub refused_shutdown: u64,
-    /// Refused: the first datagram was not what it seemed, or TLS could not be set up.
+    /// Refused because the first datagram was malformed, or TLS could not be set up.
     pub refused_malformed: u64,
-    /// Refused: code of the application panicked.
+    /// Refused because application code panicked.
     pub refused_panic: u64,
     /// Refused by the application's hook ([`admission`](crate::ServerBuilder::admission)).
     pub refused_hook: u64,
-    /// Not answered, by the same.
+    /// Ignored by the application's hook.
     pub ignored_hook: u64,
 }
 
@@ -92,32 +94,34 @@ pub struct AdmissionStats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestStats {
-    /// Handed to the application.
+    /// Passed to the application.
     pub offered: u64,
-    /// Refused with 403: the origin is not permitted.
+    /// Refused with 403 because the origin is not permitted.
     pub refused_origin: u64,
-    /// Refused with 429: as many sessions as there may be, or as many requests as may wait.
+    /// Refused with 429 because the maximum number of sessions or of waiting requests was reached.
     pub refused_busy: u64,
-    /// Refused with 431: the fields are larger than the connection's memory has room for.
+    /// Refused with 431 because the fields are larger than the connection's free memory.
     pub refused_fields: u64,
-    /// Refused with 503: the server shuts down.
+    /// Refused with 503 because the server is shutting down.
     pub refused_shutdown: u64,
 }
 
-/// What the sockets refused, or said.
+/// Errors of the sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SocketStats {
-    /// Errors of receiving.
+    /// Errors of receive calls.
     pub receive_errors: u64,
-    /// Sends that failed, and were taken as lost. Not those that the system had no room or memory for: they are repeated.
+    /// Sends that failed and count as lost. Sends for which the system had no room or memory are not
+    /// included, because they are repeated.
     pub send_errors: u64,
     /// Sends that the system refused as too large for their path.
     pub too_large: u64,
-    /// Answers without a connection that were dropped, for the socket took nothing.
+    /// Stateless responses that were dropped because the socket was blocked.
     pub answers_dropped: u64,
-    /// Datagrams that came at the wrong one of several sockets of an address ([`shards`](crate::ServerBuilder::shards)), and
-    /// were dropped there, for too many waited for the right one.
+    /// Datagrams that arrived at the wrong one of several sockets of an address
+    /// ([`shards`](crate::ServerBuilder::shards)) and were dropped there, because too many waited for the
+    /// right one.
     pub forwards_dropped: u64,
 }
 
@@ -133,12 +137,12 @@ impl std::ops::AddAssign for SocketStats {
 
 macro_rules! traffic {
     ($($(#[doc = $doc:literal])* $name:ident: $from:ident;)*) => {
-        /// What the network carried: sums over all connections, those that are over included.
+        /// The traffic on the network: sums over all connections, including those that have ended.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct TrafficStats {
             $($(#[doc = $doc])* pub $name: u64,)*
-            /// Packets or datagrams of connections that were ignored, by reason; for those of no connection see
+            /// Ignored packets or datagrams of connections, by reason. For datagrams of no connection see
             /// [`endpoint`](ServerStats::endpoint).
             pub dropped: DropCounts,
         }
@@ -171,33 +175,33 @@ traffic! {
     packets_sent: packets_sent;
     /// QUIC packets received and authenticated.
     packets_received: packets_received;
-    /// QUIC packets declared lost, those that arrived after all included.
+    /// QUIC packets declared lost, including those that arrived later.
     packets_lost: packets_lost;
-    /// QUIC packets declared lost that arrived after all.
+    /// QUIC packets declared lost that arrived later.
     packets_lost_spuriously: spurious_losses;
     /// Probe timeouts (RFC 9002 §6.2).
     probe_timeouts: probe_timeouts;
     /// Bytes of streams sent for the first time.
     stream_bytes_sent: stream_bytes_sent;
-    /// Bytes of streams sent again.
+    /// Bytes of streams that were retransmitted.
     stream_bytes_retransmitted: stream_bytes_retransmitted;
     /// Bytes of streams read.
     stream_bytes_read: stream_bytes_read;
-    /// Datagrams of applications sent.
+    /// Application datagrams sent.
     datagrams_sent: dgrams_sent;
-    /// Datagrams of applications received.
+    /// Application datagrams received.
     datagrams_received: dgrams_received;
-    /// Datagrams of applications that were dropped, for nobody took them in time.
+    /// Application datagrams that were dropped because nobody read them in time.
     datagrams_dropped_incoming: dgrams_dropped_incoming;
-    /// Datagrams of applications that were too old before they were read.
+    /// Application datagrams that became too old before they were read.
     datagrams_expired_incoming: dgrams_expired_incoming;
-    /// Datagrams of applications that were too old before they were sent.
+    /// Application datagrams that became too old before they were sent.
     datagrams_expired_outgoing: dgrams_expired_outgoing;
-    /// Datagrams of applications declared lost. Falls when one arrived after all.
+    /// Application datagrams declared lost. Decreases when one arrives later.
     datagrams_lost_outgoing: dgrams_lost_outgoing;
 }
 
-/// What the driver of a socket answers.
+/// The reply of a socket's driver.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ShardStats {
     pub(crate) traffic: TrafficStats,
@@ -206,7 +210,7 @@ pub(crate) struct ShardStats {
 }
 
 impl ShardStats {
-    /// Adds what another socket counts.
+    /// Adds these counts to `stats`.
     pub(crate) fn add_to(&self, stats: &mut ServerStats) {
         stats.traffic += self.traffic;
         stats.endpoint += self.endpoint;
@@ -216,7 +220,7 @@ impl ShardStats {
 
 macro_rules! counts {
     ($($name:ident: $($group:ident).+;)*) => {
-        /// What is counted as it happens, a few times in the life of a connection.
+        /// Events that are counted when they happen, a few times in the life of a connection.
         #[derive(Clone, Copy, Debug)]
         pub(crate) enum Count {
             $($name,)*
@@ -235,7 +239,7 @@ macro_rules! counts {
                 self.0[count as usize].fetch_add(1, Relaxed);
             }
 
-            /// Writes them where they are read.
+            /// Writes the counts into `stats`.
             pub(crate) fn show(&self, stats: &mut ServerStats) {
                 $(stats.$($group).+ = self.0[Count::$name as usize].load(Relaxed);)*
             }
@@ -276,7 +280,7 @@ impl Default for Counts {
 }
 
 impl Count {
-    /// A handshake failed.
+    /// The count for a failed handshake.
     pub(crate) fn of_failure(cause: &ErrorCause) -> Self {
         match cause {
             ErrorCause::Tls { .. } | ErrorCause::Certificate(_) | ErrorCause::NoHttp3 { .. } => {
@@ -295,7 +299,7 @@ impl Count {
         }
     }
 
-    /// A client met a limit.
+    /// The count for a client that reached a limit.
     pub(crate) fn of_limit(limit: AdmissionLimit) -> Self {
         match limit {
             AdmissionLimit::Memory => Self::RefusedMemory,

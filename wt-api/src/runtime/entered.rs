@@ -1,4 +1,4 @@
-//! The runtime that the thread's current task runs on, where that is not tokio.
+//! The runtime of the thread's current task, if that is not tokio.
 
 use std::cell::RefCell;
 
@@ -8,7 +8,7 @@ thread_local! {
     static ENTERED: RefCell<Option<RuntimeHandle>> = const { RefCell::new(None) };
 }
 
-/// Puts back what was there before, also when the work panics.
+/// Restores the previous runtime, also after a panic.
 struct Restore(Option<RuntimeHandle>);
 
 impl Drop for Restore {
@@ -18,13 +18,13 @@ impl Drop for Restore {
     }
 }
 
-/// Does `work` with `runtime` as the one that constructors find.
+/// Runs `work` with `runtime` as the one that constructors use.
 pub(crate) fn enter<T>(runtime: &RuntimeHandle, work: impl FnOnce() -> T) -> T {
     let _restore = Restore(ENTERED.replace(Some(RuntimeHandle::clone(runtime))));
     work()
 }
 
-/// The runtime entered, if one is.
+/// The entered runtime, if there is one.
 pub(super) fn current() -> Option<RuntimeHandle> {
     ENTERED.with_borrow(Clone::clone)
 }

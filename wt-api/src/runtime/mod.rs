@@ -1,7 +1,7 @@
-//! The seam to the world: clocks, randomness, timers, sockets, names, tasks. tokio is one implementation; the virtual
-//! network of the feature `testing` is another.
+//! The interface to the outside world: clocks, randomness, timers, sockets, names, tasks. One implementation
+//! is tokio, and another is the virtual network of the feature `testing`.
 //!
-//! Owns the traits, and which runtime a constructor gets. Must never know QUIC.
+//! Owns the traits, and the choice of a constructor's runtime. It must never know QUIC.
 
 mod calendar;
 #[cfg(feature = "testing")]
@@ -25,7 +25,7 @@ pub(crate) use self::{
 };
 use crate::waiters::wait;
 
-/// The runtime around the caller, if there is one: every constructor asks here.
+/// The caller's runtime, if there is one. Every constructor uses this.
 pub(crate) fn current() -> Option<RuntimeHandle> {
     #[cfg(feature = "testing")]
     if let Some(entered) = entered::current() {
@@ -34,13 +34,15 @@ pub(crate) fn current() -> Option<RuntimeHandle> {
     tokio::current()
 }
 
-/// Waits until all sessions that were made on the runtime around the caller are over: closed, and their last words said and
-/// heard, or waited for as long as that is done at all (a few seconds). A client program that closes its sessions and
-/// returns from `main` without this takes its last words with it. A session that nobody closes is over when its last handle
-/// goes, and every stream of it is one: a stream that a task keeps is waited for without end. Returns at once where there is no session, or no runtime. Cancel safe. It settles, too, when
-/// the sessions' runtime goes while it is waited for on another one.
+/// Waits until all sessions on the caller's runtime have ended: they are closed, and their final messages
+/// were sent and acknowledged, or given up after a few seconds. A client program that closes its sessions and
+/// returns from `main` without this may lose these messages.
 ///
-/// A server ends with [`Server::shutdown`](crate::Server::shutdown), which says the last words of all its sessions.
+/// If nobody closes a session, it ends when its last handle is dropped. Each of its streams is a handle, so a
+/// stream that a task keeps makes this wait for ever. Returns at once if there is no session or no runtime.
+/// It also returns if it is awaited on another runtime and the sessions' runtime shuts down. Cancel safe.
+///
+/// A server ends with [`Server::shutdown`](crate::Server::shutdown), which does this for all of its sessions.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -48,19 +50,19 @@ pub(crate) fn current() -> Option<RuntimeHandle> {
 /// let session = WebTransport::new("https://example.org/app", WebTransportOptions::new())?;
 /// session.ready().await?;
 /// session.close(Default::default());
-/// wt_api::wait_idle().await; // From here on `main` may return.
+/// wt_api::wait_idle().await; // Now `main` may return.
 /// # Ok(())
 /// # }
 /// ```
 pub async fn wait_idle() {
-    // The runtime itself is not kept, only its count.
+    // This keeps the runtime's count, but not the runtime.
     let tally = current().map(|runtime| Arc::clone(runtime.tally()));
     if let Some(tally) = tally {
         wait(&*tally, (), Tally::poll_empty).await;
     }
 }
 
-/// The calendar time around the caller, for certificates that are made outside a runtime as well.
+/// The caller's calendar time, also for certificates that are made outside a runtime.
 pub(crate) fn wall_clock() -> SystemTime {
     #[cfg(feature = "testing")]
     if let Some(entered) = entered::current() {

@@ -1,4 +1,4 @@
-//! What a driver needs of the world.
+//! The interface of a driver to the outside world.
 
 use std::{
     fmt,
@@ -16,12 +16,12 @@ use quic_core::base::{Entropy, Timestamp};
 use super::tally::Tally;
 use crate::{buffers::BufferPool, socket::DatagramSocket, udp::SocketOptions};
 
-/// A future on the heap.
+/// A boxed future.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Everything that a driver needs of the world.
+/// Everything that a driver needs from the outside world.
 pub(crate) trait Runtime: fmt::Debug + Send + Sync {
-    /// The time on a clock that only goes forward.
+    /// The time on a monotonic clock.
     fn now(&self) -> Timestamp;
     /// The calendar time, for certificates.
     fn wall_clock(&self) -> SystemTime;
@@ -31,11 +31,12 @@ pub(crate) trait Runtime: fmt::Debug + Send + Sync {
     fn timer(&self) -> Pin<Box<dyn Timer>>;
     /// A bound socket.
     fn bind(&self, options: &SocketOptions) -> io::Result<Box<dyn DatagramSocket>>;
-    /// A socket of the application's, bound by it.
+    /// A bound socket that the application has made.
     fn adopt(&self, socket: std::net::UdpSocket) -> io::Result<Box<dyn DatagramSocket>>;
-    /// So many sockets at one address, among which the system shares out what comes, by where it comes from.
+    /// `count` sockets at one address. The system distributes arriving datagrams among them by remote
+    /// address.
     fn bind_shared(&self, options: &SocketOptions, count: usize) -> io::Result<Vec<Box<dyn DatagramSocket>>>;
-    /// Sockets of one address that can be driven at the same time; 1 where the system cannot share one out.
+    /// How many sockets of one address can be driven in parallel; 1 if the system cannot share an address.
     fn parallelism(&self) -> usize;
     /// The addresses of a name or a literal address, best first.
     fn resolve(&self, host: &str, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>>;
@@ -43,21 +44,21 @@ pub(crate) trait Runtime: fmt::Debug + Send + Sync {
     fn spawn(&self, task: BoxFuture<()>);
     /// The buffers that its sockets share.
     fn buffers(&self) -> Arc<BufferPool>;
-    /// A name that no other runtime of the process has.
+    /// A name that is unique in the process.
     fn identity(&self) -> String;
-    /// What runs here and is not over.
+    /// The count of sessions that have not ended.
     fn tally(&self) -> &Arc<Tally>;
-    /// Whether it has all that a driver needs.
+    /// Whether it has everything that a driver needs.
     fn check(&self) -> Result<(), MissingDriver>;
 }
 
-/// A runtime was built without something that is needed.
+/// A runtime was built without a needed driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MissingDriver(pub(crate) &'static str);
 
-/// A timer that can be set again and again.
+/// A timer that can be set repeatedly.
 pub(crate) trait Timer: Send {
-    /// Ready once `at` has come; else the task is woken then.
+    /// Ready once the time is `at` or later. Otherwise the task is woken then.
     fn poll_until(self: Pin<&mut Self>, cx: &mut Context<'_>, at: Timestamp) -> Poll<()>;
 }
 

@@ -1,6 +1,6 @@
-//! How much of a runtime's sessions is not over yet.
+//! Counts a runtime's sessions that have not ended.
 //!
-//! Owns the count and those who wait for nothing to be left. Must never know what is counted.
+//! Owns the count, and the tasks that wait for it to be zero. It must never know what is counted.
 
 use std::{
     sync::{Arc, Mutex},
@@ -9,7 +9,7 @@ use std::{
 
 use crate::waiters::{Place, Waited, Waiters, lock};
 
-/// What of a runtime is not over.
+/// The number of sessions that have not ended.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     state: Mutex<State>,
@@ -21,7 +21,7 @@ struct State {
     waiters: Waiters,
 }
 
-/// Something that is not over while this lives, also if its task ends by a panic or with its runtime.
+/// Counts as one while it exists, even if its task panics or its runtime shuts down.
 #[derive(Debug)]
 pub(crate) struct Presence(Arc<Tally>);
 
@@ -31,7 +31,7 @@ impl Tally {
         Presence(Arc::clone(self))
     }
 
-    /// Ready when nothing is left.
+    /// Ready when the count is zero.
     pub(crate) fn poll_empty(&self, cx: &Context<'_>, place: &mut Place) -> Poll<()> {
         let mut state = lock(&self.state);
         if state.present == 0 {

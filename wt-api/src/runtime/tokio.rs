@@ -28,8 +28,8 @@ use crate::{
     waiters::lock,
 };
 
-/// The tokio runtime that the caller is in, if it is in one: the same for all who ask, while anybody has it, for times of
-/// one clock mean nothing on another.
+/// The caller's tokio runtime, if there is one. All callers get the same value while any of them keeps it,
+/// because times of one clock mean nothing on another.
 pub(super) fn current() -> Option<RuntimeHandle> {
     static ALL: Mutex<Vec<Weak<TokioRuntime>>> = Mutex::new(Vec::new());
     let handle = Handle::try_current().ok()?;
@@ -54,7 +54,7 @@ struct TokioRuntime {
 }
 
 impl TokioRuntime {
-    /// tokio tells of a missing driver by a panic alone.
+    /// tokio reports a missing driver only by a panic.
     fn look(&self) -> Result<(), MissingDriver> {
         let _context = self.handle.enter();
         catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| MissingDriver("time"))?;
@@ -62,7 +62,8 @@ impl TokioRuntime {
         let made = catch_unwind(|| {
             socket.set_nonblocking(true).and_then(|()| tokio::net::UdpSocket::from_std(socket)).map(drop)
         });
-        // Errors are those of the system, or of a runtime that shuts down: whoever needs a socket is told.
+        // Other errors come from the system or from a runtime that shuts down. They are reported when a
+        // socket is made.
         made.map(drop).map_err(|_| MissingDriver("I/O"))
     }
 }
@@ -157,7 +158,7 @@ impl Runtime for TokioRuntime {
 }
 
 fn timestamp(origin: Instant, at: Instant) -> Timestamp {
-    // One second ahead of the origin, so that "a while ago" is a time, too.
+    // One second ahead of the origin, so that earlier times exist too.
     Timestamp::from_nanos(1_000_000_000) + at.saturating_duration_since(origin)
 }
 
@@ -175,7 +176,7 @@ impl Timer for TokioTimer {
             if wait.is_zero() {
                 return Poll::Ready(());
             }
-            // tokio counts milliseconds and rounds up: shorter waits would be late by up to one.
+            // tokio counts milliseconds and rounds up, so shorter waits would be late by up to one.
             self.at = Some(at);
             let until = now.checked_add(wait).unwrap_or(now);
             self.sleep.as_mut().reset(until);
@@ -194,18 +195,19 @@ use std::future::Future as _;
 mod tests {
     use super::*;
 
-    /// Two sessions of one connection share its driver, whose clock judges the age of the datagrams of both.
+    /// Two sessions of one connection share its driver, whose clock determines the age of the datagrams of
+    /// both.
     #[test]
-    fn all_who_ask_share_one_clock() {
+    fn all_callers_share_one_clock() {
         let new = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (one, other) = (new(), new());
         let ask = |runtime: &tokio::runtime::Runtime| runtime.block_on(async { current().unwrap() });
         let first = ask(&one);
-        assert!(Arc::ptr_eq(&first, &ask(&one)), "whenever they ask");
+        assert!(Arc::ptr_eq(&first, &ask(&one)), "at any time");
         assert!(!Arc::ptr_eq(&first, &ask(&other)));
     }
 
-    /// No resolver is asked: this machine's may know the name in one family alone, or not at all.
+    /// No resolver is asked, because the machine's may know the name in one family only, or not at all.
     #[test]
     fn localhost_is_resolved_to_both_loopback_addresses() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_runtime_without_a_driver_is_told_by_name() {
+    fn a_missing_driver_of_a_runtime_is_named() {
         let check = |builder: &mut tokio::runtime::Builder| {
             let runtime = builder.build().unwrap();
             runtime.block_on(async { current().unwrap().check() })

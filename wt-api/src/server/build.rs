@@ -1,4 +1,4 @@
-//! What a builder's settings come to: sockets, TLS, shards, and a server that serves.
+//! Builds a server from a builder's settings: sockets, TLS and shards.
 
 use std::{
     io,
@@ -29,7 +29,8 @@ use crate::{
     udp::SocketOptions,
 };
 
-/// Binds so many sockets; one where the system refuses to share an address and nobody asked for a number: some sandboxes do.
+/// Binds `count` sockets. It binds one if the system refuses to share an address, as in some sandboxes, and
+/// the number was not requested explicitly.
 fn share_or_not<T>(count: usize, asked_for: bool, bind: impl Fn(usize) -> io::Result<T>) -> io::Result<T> {
     bind(count).or_else(|error| {
         if asked_for || count == 1 {
@@ -41,12 +42,12 @@ fn share_or_not<T>(count: usize, asked_for: bool, bind: impl Fn(usize) -> io::Re
     })
 }
 
-/// Connection IDs name their shard in one byte.
+/// The most shards, because connection IDs name their shard in one byte.
 const MAX_SHARDS: usize = 255;
-/// Bytes of the server's connection IDs.
+/// The size of the server's connection IDs in bytes.
 const CID_LENGTH: usize = 8;
 
-/// What shards are made of.
+/// What is needed to make shards.
 struct Making {
     limits: EndpointConfig,
     reset_key: [u8; 32],
@@ -85,7 +86,7 @@ impl Making {
 }
 
 impl ServerBuilder {
-    /// The TLS configuration, and the identities unless it is the application's own.
+    /// The TLS configuration, and the identities unless it is the application's own configuration.
     fn tls(
         &mut self,
         runtime: &RuntimeHandle,
@@ -108,12 +109,12 @@ impl ServerBuilder {
         Ok((config, Some(identities)))
     }
 
-    /// How many streams clients may open at first, as far as that is expected.
+    /// Raises the initial stream limits of clients to the expected numbers.
     fn permit_anticipated(&mut self) {
         let Self { transport, sessions, anticipated, .. } = self;
         suit_http3(transport, 1);
         permit(transport, *anticipated, sessions.max_sessions);
-        // With one session and no windows of its own, there is no session flow control.
+        // With a single session and without its own windows, there is no session flow control.
         if sessions.max_sessions > 1 || sessions.flow_control.is_some() {
             permit_in_sessions(sessions.flow_control.get_or_insert_default(), *anticipated);
         }
@@ -127,7 +128,7 @@ impl ServerBuilder {
         wanted.min(MAX_SHARDS / self.addresses.len().max(1)).max(1)
     }
 
-    /// The sockets of each address: all or none.
+    /// Binds the sockets of each address, either all or none.
     fn bind(&self, runtime: &RuntimeHandle) -> Result<Vec<Vec<Box<dyn DatagramSocket>>>, ServerError> {
         let shards = self.shards_of_each(runtime);
         let bind = |address: &SocketAddr| {
@@ -141,12 +142,12 @@ impl ServerBuilder {
         self.addresses.iter().map(bind).collect()
     }
 
-    /// What is in force on new connections.
+    /// The congestion control of new connections.
     fn congestion(&self) -> Congestion {
         Congestion::new(self.congestion_control, self.transport.congestion.clone())
     }
 
-    /// What the shards of the server will share, so many of them; taken out of the builder once.
+    /// The state that the server's `shards` shards share. It is taken out of the builder once.
     pub(crate) fn shared(&mut self, shards: usize) -> ServerShared {
         let rules = Rules {
             origins: std::mem::replace(&mut self.origins, Origins::Any),
@@ -166,8 +167,9 @@ impl ServerBuilder {
     /// Binds the sockets and starts to serve.
     ///
     /// # Errors
-    /// No identity, or a name for one that is no DNS name; a rustls configuration that QUIC cannot use; a transport without
-    /// datagrams; an address that cannot be listened on; no runtime around the call, or one without a time or I/O driver.
+    /// There is no identity, or an identity is for a name that is not a DNS name; QUIC cannot use the rustls
+    /// configuration; the transport settings refuse datagrams; the server cannot listen on an address; there
+    /// is no runtime around the call, or it lacks a time or I/O driver.
     pub fn build(mut self) -> Result<Server, ServerError> {
         let runtime = runtime::current().ok_or(ServerError::NoRuntime)?;
         runtime.check().map_err(|MissingDriver(missing)| ServerError::RuntimeDriver { missing })?;
@@ -175,7 +177,7 @@ impl ServerBuilder {
             return Err(ServerError::NoDatagrams { size: self.transport.max_datagram_frame_size });
         }
         if let Origins::These(origins) = &self.origins {
-            // Sorted, so that of several errors the same one is told each time.
+            // Sorted, so that the same one of several errors is reported each time.
             origins
                 .iter()
                 .collect::<std::collections::BTreeSet<_>>()
@@ -224,7 +226,7 @@ impl ServerBuilder {
             inboxes.extend(own);
         }
         let bequests = shards.iter().map(|shard| Arc::clone(shard.bequest())).collect();
-        // All or none: an address that fails leaves no task behind.
+        // All or none, so that no task is left behind if an address fails.
         for shard in shards {
             runtime.spawn(Box::pin(shard));
         }
@@ -245,7 +247,7 @@ mod tests {
 
     use super::*;
 
-    /// The bounds that `docs/security.md` tells.
+    /// The limits in `docs/security.md`.
     #[test]
     fn the_default_bounds_are_those_of_the_documentation() {
         let builder = ServerBuilder::new();
@@ -256,19 +258,19 @@ mod tests {
     }
 
     #[test]
-    fn a_system_that_shares_no_address_gets_one_socket_unless_more_were_asked_for() {
+    fn without_address_sharing_there_is_one_socket_unless_more_were_requested() {
         let refusing =
             |count: usize| if count > 1 { Err(io::ErrorKind::PermissionDenied.into()) } else { Ok(count) };
         assert_eq!(share_or_not(4, false, refusing).unwrap(), 1);
         assert_eq!(share_or_not(4, true, refusing).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
         assert_eq!(share_or_not(1, false, refusing).unwrap(), 1);
-        // The address that is in use stays what it is.
+        // The error for an address in use is kept.
         let in_use = |_| Err::<usize, _>(io::ErrorKind::AddrInUse.into());
         assert_eq!(share_or_not(4, false, in_use).unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]
-    fn what_is_said_of_sessions_reaches_their_flow_control() {
+    fn settings_of_sessions_reach_their_flow_control() {
         let mut builder = ServerBuilder::new()
             .session_receive_window(0)
             .max_session_receive_window(5_000)
@@ -286,9 +288,9 @@ mod tests {
             (65_535, 256),
             "never fewer than the default"
         );
-        // The requests for 16 sessions are streams as well.
+        // The requests for 16 sessions use streams too.
         assert_eq!((builder.transport.max_streams_bidi, builder.transport.max_streams_uni), (65_551, 4_099));
-        // No windows and one session: session flow control is not asked for.
+        // With one session and no windows, there is no session flow control.
         let mut builder = ServerBuilder::new()
             .max_sessions_per_connection(1)
             .anticipated_concurrent_incoming_bidirectional_streams(Some(2_000));

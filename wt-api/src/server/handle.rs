@@ -1,4 +1,4 @@
-//! A server as the application holds it: the queue of requests, what it tells, shutting down.
+//! The application's handle of a server: the queue of requests, its state, and its shutdown.
 
 use std::{
     future::Future,
@@ -29,7 +29,7 @@ use crate::{
     tls::{Identities, Identity},
 };
 
-/// A WebTransport server. Dropped, it takes no further sessions and lets those that exist go on; see
+/// A WebTransport server. If it is dropped, it accepts no further sessions, and existing ones continue; see
 /// [`shutdown`](Self::shutdown).
 ///
 /// ```no_run
@@ -51,66 +51,68 @@ pub struct Server {
     pub(super) shared: Arc<ServerShared>,
     pub(super) inboxes: Vec<Arc<Inbox>>,
     pub(super) ways: Ways,
-    /// What the drivers have counted that are gone.
+    /// The last counts of drivers that have ended.
     pub(super) bequests: Vec<Arc<OnceLock<ShardStats>>>,
     pub(super) budget: EndpointBudget,
     pub(super) addresses: Vec<SocketAddr>,
-    /// None with a rustls configuration of the application's own.
+    /// `None` with an application's own rustls configuration.
     pub(super) identities: Option<Arc<Identities>>,
     pub(super) runtime: RuntimeHandle,
 }
 
 impl Server {
-    /// The addresses that are listened on, in the order of [`listen`](crate::ServerBuilder::listen).
+    /// The addresses on which the server listens, in the order of [`listen`](crate::ServerBuilder::listen).
     #[must_use]
     pub fn local_addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// The SHA-256 of the current certificate, for clients that accept it by hash; `None` with a rustls configuration of the
-    /// application's own.
+    /// The SHA-256 of the current certificate, for clients that accept it by hash. `None` with an
+    /// application's own rustls configuration.
     #[must_use]
     pub fn certificate_hash(&self) -> Option<CertificateHash> {
         self.identities.as_ref().map(|identities| identities.default_identity().certificate_hash())
     }
 
     /// The hashes that clients should know: that of the current certificate and, with
-    /// [`renew_self_signed`](crate::ServerBuilder::renew_self_signed), that of the next one. Empty with a rustls configuration of
-    /// the application's own.
+    /// [`renew_self_signed`](crate::ServerBuilder::renew_self_signed), that of the next one. Empty with an
+    /// application's own rustls configuration.
     #[must_use]
     pub fn certificate_hashes(&self) -> Vec<CertificateHash> {
         self.identities.as_ref().map(|identities| identities.hashes()).unwrap_or_default()
     }
 
-    /// Replaces the identity for new connections, such as before its certificate expires. Connections and sessions that
-    /// exist go on with the one that their handshake took, one that is under way may show either.
+    /// Replaces the identity for new connections, for example before its certificate expires. Existing
+    /// connections and sessions keep the identity of their handshake. A handshake in progress may use either.
     ///
     /// # Errors
-    /// The server was built with a rustls configuration of the application's own.
+    /// The server was built with an application's own rustls configuration.
     pub fn set_identity(&self, identity: Identity) -> Result<(), ServerError> {
         self.identities.as_ref().ok_or(ServerError::OwnConfiguration)?.set_default(identity);
         Ok(())
     }
 
-    /// Replaces or adds the identity for a name in the same way, see [`identity_for`](crate::ServerBuilder::identity_for).
+    /// Replaces or adds the identity for a name in the same way; see
+    /// [`identity_for`](crate::ServerBuilder::identity_for).
     ///
     /// # Errors
-    /// Those of [`set_identity`](Self::set_identity); a name that is no DNS name, nor `*.` and one.
+    /// Those of [`set_identity`](Self::set_identity); the name is neither a DNS name nor `*.` followed by
+    /// one.
     pub fn set_identity_for(&self, name: &str, identity: &Identity) -> Result<(), ServerError> {
         self.identities.as_ref().ok_or(ServerError::OwnConfiguration)?.set_named(name, identity)?;
         Ok(())
     }
 
-    /// The next request for a session; `None` as soon as [`shutdown`](Self::shutdown) is called, while sessions still have its
-    /// deadline to end, and when the runtime that serves is gone. A program does not end here: it waits for `shutdown`.
-    /// Cancel safe; several callers share the queue.
+    /// The next request for a session. `None` as soon as [`shutdown`](Self::shutdown) is called, while
+    /// sessions still have its deadline to end, and when the server's runtime is gone. A program should not
+    /// exit then, but wait for `shutdown`. Cancel safe; several callers share the queue.
     pub async fn accept(&self) -> Option<Request> {
         wait(&*self.shared, ServerQueue::Acceptors, ServerShared::poll_accept).await.map(Request::new)
     }
 
-    /// The connections that there are now, those in their handshake included, in no order; no more than
-    /// [`max_connections`](crate::ServerBuilder::max_connections). The drivers of the sockets are asked: it costs each a moment, and
-    /// nothing when nobody asks. Empty when the runtime that serves is gone. Cancel safe.
+    /// The current connections in no particular order, including those in their handshake; at most
+    /// [`max_connections`](crate::ServerBuilder::max_connections). The call asks the drivers of the sockets,
+    /// which takes each of them a moment. Empty when the server's runtime is gone. Cancel safe.
     ///
     /// ```no_run
     /// # async fn example(server: wt_api::Server) {
@@ -125,8 +127,9 @@ impl Server {
         self.ask(ShardCommand::Connections).await.into_iter().flatten().flatten().collect()
     }
 
-    /// A snapshot of what the server counts. Counting costs what an addition does; asking costs the drivers of the sockets a
-    /// moment for each connection, a few hundred at a time. The sums go on when the runtime that serves is gone. Cancel safe.
+    /// A snapshot of the server's counters. Counting is cheap. A call takes the drivers of the sockets a
+    /// moment for each connection, a few hundred at a time. The sums still exist when the server's runtime is
+    /// gone. Cancel safe.
     ///
     /// ```no_run
     /// # async fn example(server: wt_api::Server) {
@@ -138,7 +141,7 @@ impl Server {
         let mut stats = ServerStats::default();
         let answers = self.ask(ShardCommand::Stats).await;
         for (answer, bequest) in answers.into_iter().zip(&self.bequests) {
-            // Whose driver is gone has left its last counts.
+            // A driver that has ended has left its last counts.
             answer.as_ref().or(bequest.get()).into_iter().for_each(|counts| counts.add_to(&mut stats));
         }
         self.shared.show(&mut stats);
@@ -148,7 +151,7 @@ impl Server {
         stats
     }
 
-    /// What the drivers answer, in the order of the addresses. One that is gone does not.
+    /// The replies of the drivers, in the order of the addresses. A driver that has ended does not reply.
     async fn ask<T>(&self, question: impl Fn(oneshot::Sender<T>) -> ShardCommand) -> Vec<Option<T>> {
         let mut asked = Vec::with_capacity(self.inboxes.len());
         for inbox in &self.inboxes {
@@ -163,14 +166,16 @@ impl Server {
         answers
     }
 
-    /// A client to configure that connects from the server's own sockets: for peers that serve and connect at once, under one
-    /// address. Its connections go on as long as the server serves; [`shutdown`](Self::shutdown) closes them with the others at
-    /// its deadline, and a connection that is asked for later fails ([`ErrorCause::Socket`](crate::ErrorCause::Socket)). Of
-    /// what the server counts they are no part, but for its memory.
+    /// Configures a client that connects from the server's own sockets, for peers that accept and open
+    /// connections under the same address. Its connections work as long as the server serves.
+    /// [`shutdown`](Self::shutdown) closes them with the others at its deadline, and later attempts to
+    /// connect fail ([`ErrorCause::Socket`](crate::ErrorCause::Socket)). The server's counters do not include
+    /// them, except for memory.
     ///
-    /// An address family is reached from the address of all interfaces if one of the family is listened on, else
-    /// from the first of the family. Where several [shards](crate::ServerBuilder::shards) have the address they take turns, one
-    /// connection each; what the system gives to another one is handed over.
+    /// An address family is reached from the wildcard address if the server listens on that, and otherwise
+    /// from the first address of the family. If several [shards](crate::ServerBuilder::shards) have the
+    /// address, connections use them in turn, and datagrams that the system delivers to another one are
+    /// handed over.
     ///
     /// ```no_run
     /// # async fn example(server: wt_api::Server) -> Result<(), Box<dyn std::error::Error>> {
@@ -192,17 +197,18 @@ impl Server {
         }
     }
 
-    /// Closes every session that was accepted, with this code and this reason, as
-    /// [`WebTransport::close`](crate::WebTransport::close) closes one: data of finished streams is still delivered, and a page
-    /// hears the code and the reason in its `closed`. Those that are closed already keep what they were closed with. Returns at
-    /// once. New sessions are still taken: a server that ends calls [`shutdown`](Self::shutdown) before, which asks clients to
-    /// end by themselves, and after, which waits until they have heard.
+    /// Closes every accepted session with this code and this reason, like
+    /// [`WebTransport::close`](crate::WebTransport::close): data of finished streams is still delivered, and
+    /// a page gets the code and the reason in its `closed`. Sessions that are closed already keep their code
+    /// and reason. Returns at once. New sessions are still accepted. A server that ends should call
+    /// [`shutdown`](Self::shutdown) before this, to ask clients to end by themselves, and after it, to wait
+    /// until they were told.
     ///
     /// ```no_run
     /// # async fn example(server: wt_api::Server) {
     /// use std::time::Duration;
     /// use wt_api::CloseInfo;
-    /// // Ten seconds to end by themselves; dropped, a shutdown leaves sessions as they are.
+    /// // Ten seconds to end by themselves. Dropping the shutdown does not close sessions.
     /// if tokio::time::timeout(Duration::from_secs(10), server.shutdown(Duration::MAX)).await.is_err() {
     ///     server.close_sessions(CloseInfo::new(1, "the server restarts"));
     ///     server.shutdown(Duration::ZERO).await;
@@ -214,15 +220,16 @@ impl Server {
         self.inboxes.iter().for_each(|inbox| inbox.command(ShardCommand::CloseSessions(info.clone())));
     }
 
-    /// Shuts down: no further sessions, and all clients are told (their `draining` resolves); then waits until they have
-    /// gone, at most `deadline`; then all connections are closed. Requests that wait are rejected unseen
-    /// (`H3_REQUEST_REJECTED`). Returns when every close has been sent and the sockets are closed: the process may end, and
-    /// the port is free. Where a session was closed before then, its client has up
-    /// to 4 s more, 12 s on paths with long probe timeouts, to hear the code and the reason.
+    /// Shuts down. No further sessions are accepted, and all clients are told (their `draining` resolves). It
+    /// then waits until they have ended, at most for `deadline`, and closes all connections. Waiting requests
+    /// are rejected unprocessed (`H3_REQUEST_REJECTED`). Returns when every close has been sent and the
+    /// sockets are closed, so the process may exit and the port is free. If a session was closed before, its
+    /// client has up to 4 s more to get the code and the reason, and 12 s on paths with long probe timeouts.
     ///
-    /// Clients hear it by GOAWAY, those of draft 02 by the session's own `WT_DRAIN_SESSION`, and by GOAWAY when the session
-    /// is over: a Chromium of today that opens a bidirectional stream after GOAWAY crashes. Cancel safe: dropped, no session
-    /// is taken any more and those that exist go on; another call waits anew.
+    /// Clients are told by GOAWAY. Those of draft 02 are told by the session's own `WT_DRAIN_SESSION`, and by
+    /// GOAWAY when the session has ended, because current Chromium crashes if it opens a bidirectional stream
+    /// after GOAWAY. Cancel safe: after dropping, no session is accepted any more and existing ones continue;
+    /// another call waits again.
     pub async fn shutdown(&self, deadline: Duration) {
         self.go_away();
         let until = self.runtime.now() + deadline;
@@ -237,7 +244,7 @@ impl Server {
         if self.shared.tells(1) {
             self.inboxes.iter().for_each(|inbox| inbox.command(ShardCommand::CloseAll));
         }
-        // The drivers end when the last words have left.
+        // The drivers end when the final packets were sent.
         wait(&*self.shared, ServerQueue::Idlers, ServerShared::poll_over).await;
     }
 }

@@ -1,20 +1,21 @@
-//! Keys that outlive a server's process.
+//! Keys that survive a server's process.
 //!
-//! Owns how the keys of each use come from one secret. Must never know where that is kept.
+//! Owns the derivation of all keys from one secret. It must never know where the secret is kept.
 
 use quic_core::base::{Entropy, SystemEntropy};
 
 use crate::{algorithms::hmac, error::ServerKeysError};
 
-/// The least secret, in bytes.
+/// The least size of the secret, in bytes.
 const LEAST: usize = 32;
 
-/// Keys of a server that outlive its process: clients of a server that was killed and started again with the same keys, on
-/// the same address, hear with their next packets that their connections are gone (RFC 9000 §10.3); without them they wait
-/// for the idle timeout. The keys of stateless resets and of Retry tokens are derived from one secret.
+/// Keys of a server that survive its process. If the server is killed and started again with the same keys on
+/// the same address, its clients learn with their next packets that their connections are gone (RFC 9000
+/// §10.3). Without these keys they wait for the idle timeout. The keys of stateless resets and of Retry
+/// tokens are derived from one secret.
 ///
-/// Whoever knows the secret can end the connections of others: keep it as you keep the private key. Servers that share an
-/// address may share it. The tickets of TLS are not among it: they end with the process.
+/// Anyone who knows the secret can end the connections of others, so protect it like the private key. Servers
+/// that share an address may share it. TLS tickets do not depend on it; they end with the process.
 ///
 /// ```no_run
 /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,10 +40,11 @@ impl std::fmt::Debug for ServerKeys {
 }
 
 impl ServerKeys {
-    /// The keys of a secret: at least 32 bytes that nobody can guess, as [`new_secret`](Self::new_secret) makes them.
+    /// Derives the keys from a secret: at least 32 bytes that nobody can guess, such as those from
+    /// [`new_secret`](Self::new_secret).
     ///
     /// # Errors
-    /// Fewer bytes.
+    /// The secret is shorter.
     pub fn from_secret(secret: &[u8]) -> Result<Self, ServerKeysError> {
         if secret.len() < LEAST {
             return Err(ServerKeysError::TooShort { size: secret.len() });
@@ -56,7 +58,7 @@ impl ServerKeys {
         Ok(Self { reset: derive(b"weft stateless reset"), token: derive(b"weft retry token") })
     }
 
-    /// A new secret from the system's randomness, to be kept where only the server can read it.
+    /// A new secret from the system's randomness. Keep it where only the server can read it.
     #[must_use]
     pub fn new_secret() -> [u8; 32] {
         let mut secret = [0; LEAST];
@@ -64,7 +66,7 @@ impl ServerKeys {
         secret
     }
 
-    /// Keys for this process alone.
+    /// Keys for this process only.
     pub(super) fn passing(entropy: &mut dyn Entropy) -> Self {
         let (mut reset, mut token) = ([0; 32], [0; 32]);
         entropy.fill(&mut reset);
@@ -78,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_those_of_the_secret_and_of_their_use() {
+    fn keys_depend_on_the_secret_and_on_their_use() {
         let keys = |secret: &[u8]| ServerKeys::from_secret(secret).unwrap();
         let (one, same, other) = (keys(&[1; 32]), keys(&[1; 32]), keys(&[1; 33]));
         assert_eq!((one.reset, one.token), (same.reset, same.token));

@@ -1,4 +1,4 @@
-//! What a server counts, by the names under which monitoring systems keep it.
+//! The counters of a server, with names for monitoring systems.
 
 use std::fmt::Write as _;
 
@@ -6,36 +6,37 @@ use quic_core::{DropCounts, error::DropReason};
 
 use crate::reception::stats::ServerStats;
 
-/// What a number means.
+/// The meaning of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MetricKind {
-    /// A sum that never falls while the server lives.
+    /// A sum that never decreases while the server exists.
     Counter,
-    /// What is so now.
+    /// A current value.
     Gauge,
 }
 
-/// A family of numbers that mean the same.
+/// A family of numbers with the same meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metric {
-    /// The name, as Prometheus would have it: `weft_` first, the unit in it, counters end with `_total`.
+    /// The name in Prometheus' style: it starts with `weft_` and contains the unit, and counters end with
+    /// `_total`.
     pub name: &'static str,
     /// What it counts, for people.
     pub help: &'static str,
-    /// What kind of number it is.
+    /// The kind of number.
     pub kind: MetricKind,
-    /// The values, each with the label that tells it from the others, if there are others.
+    /// The values, each with a label if there are several.
     pub samples: Vec<(Option<(&'static str, &'static str)>, u64)>,
 }
 
-/// One value.
+/// A metric with one value.
 fn one(name: &'static str, help: &'static str, kind: MetricKind, value: u64) -> Metric {
     Metric { name, help, kind, samples: vec![(None, value)] }
 }
 
-/// Values that a label tells apart.
+/// A metric with several values, which a label distinguishes.
 fn by(
     label: &'static str,
     name: &'static str,
@@ -51,8 +52,8 @@ fn drops(name: &'static str, help: &'static str, drops: &DropCounts) -> Metric {
 }
 
 impl ServerStats {
-    /// All numbers with their names, in an order that stays. An exporter of any kind can walk them; names and labels that
-    /// exist keep their meaning, others may join.
+    /// All numbers with their names, in a fixed order, for exporters of any kind. Existing names and labels
+    /// keep their meaning; more may be added.
     #[must_use]
     pub fn metrics(&self) -> Vec<Metric> {
         let mut all = Vec::from(self.of_connections());
@@ -63,8 +64,8 @@ impl ServerStats {
         all
     }
 
-    /// All numbers in the text format of Prometheus (version 0.0.4, `text/plain; version=0.0.4`), which readers of
-    /// `OpenMetrics` take, too.
+    /// All numbers in the text format of Prometheus (version 0.0.4, `text/plain; version=0.0.4`), which
+    /// `OpenMetrics` readers accept too.
     ///
     /// ```no_run
     /// # async fn example(server: wt_api::Server) {
@@ -79,7 +80,7 @@ impl ServerStats {
                 MetricKind::Counter => "counter",
                 MetricKind::Gauge => "gauge",
             };
-            // A string takes all that is written to it.
+            // Writing to a string cannot fail.
             let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
             for (label, value) in samples {
                 let _ = match label {
@@ -96,12 +97,7 @@ impl ServerStats {
         [
             one("weft_connections", "Connections now.", MetricKind::Gauge, self.connections),
             one("weft_connections_total", "Connections begun.", MetricKind::Counter, self.connections_total),
-            one(
-                "weft_handshakes_pending",
-                "Handshakes that go on now.",
-                MetricKind::Gauge,
-                self.handshakes_pending,
-            ),
+            one("weft_handshakes_pending", "Current handshakes.", MetricKind::Gauge, self.handshakes_pending),
             one("weft_handshakes_total", "Handshakes completed.", MetricKind::Counter, handshakes.done),
             by(
                 "cause",
@@ -134,14 +130,14 @@ impl ServerStats {
             ),
             one(
                 "weft_connections_ignored_total",
-                "Clients that the hook of the application had ignored.",
+                "Clients that the application's hook ignored.",
                 MetricKind::Counter,
                 admission.ignored_hook,
             ),
             by(
                 "kind",
                 "weft_answers_total",
-                "Answers that need no connection, by kind.",
+                "Stateless responses, by kind.",
                 [
                     ("retry", self.endpoint.retries),
                     ("version_negotiation", self.endpoint.version_negotiations),
@@ -158,20 +154,20 @@ impl ServerStats {
             one("weft_sessions", "Sessions now.", MetricKind::Gauge, self.sessions),
             one(
                 "weft_requests_waiting",
-                "Requests for sessions that wait for the application now.",
+                "Requests for sessions that currently wait for the application.",
                 MetricKind::Gauge,
                 self.requests_waiting,
             ),
             one(
                 "weft_requests_total",
-                "Requests for sessions handed to the application.",
+                "Requests for sessions passed to the application.",
                 MetricKind::Counter,
                 requests.offered,
             ),
             by(
                 "cause",
                 "weft_requests_refused_total",
-                "Requests for sessions of which the application did not hear, by cause.",
+                "Requests for sessions that the application did not get, by cause.",
                 [
                     ("origin", requests.refused_origin),
                     ("busy", requests.refused_busy),
@@ -181,11 +177,11 @@ impl ServerStats {
             ),
             one(
                 "weft_memory_used_bytes",
-                "Memory that clients make connections hold now.",
+                "Memory that clients currently make connections hold.",
                 MetricKind::Gauge,
                 self.memory_used,
             ),
-            one("weft_memory_limit_bytes", "What that may be.", MetricKind::Gauge, self.memory_limit),
+            one("weft_memory_limit_bytes", "The limit of that memory.", MetricKind::Gauge, self.memory_limit),
         ]
     }
 
@@ -206,14 +202,14 @@ impl ServerStats {
             count("weft_packets_lost_total", "QUIC packets declared lost.", traffic.packets_lost),
             count(
                 "weft_packets_lost_spuriously_total",
-                "QUIC packets declared lost that arrived after all.",
+                "QUIC packets declared lost that arrived later.",
                 traffic.packets_lost_spuriously,
             ),
             count("weft_probe_timeouts_total", "Probe timeouts.", traffic.probe_timeouts),
             by(
                 "kind",
                 "weft_stream_bytes_total",
-                "Bytes of streams, by what became of them.",
+                "Bytes of streams: sent, retransmitted or read.",
                 [
                     ("sent", traffic.stream_bytes_sent),
                     ("retransmitted", traffic.stream_bytes_retransmitted),
@@ -243,10 +239,10 @@ impl ServerStats {
                     ("expired_outgoing", traffic.datagrams_expired_outgoing),
                 ],
             ),
-            // One that arrives after all is taken back.
+            // A datagram that arrives later is subtracted.
             one(
                 "weft_datagrams_lost",
-                "Datagrams of applications declared lost that have not arrived after all.",
+                "Application datagrams declared lost that have not arrived later.",
                 MetricKind::Gauge,
                 traffic.datagrams_lost_outgoing,
             ),
@@ -269,7 +265,7 @@ impl ServerStats {
             by(
                 "kind",
                 "weft_socket_errors_total",
-                "What the sockets refused, by kind.",
+                "Errors of the sockets, by kind.",
                 [
                     ("receive", sockets.receive_errors),
                     ("send", sockets.send_errors),
@@ -278,13 +274,13 @@ impl ServerStats {
             ),
             one(
                 "weft_answers_dropped_total",
-                "Answers without a connection for which the socket had no room.",
+                "Stateless responses that were dropped because the socket was blocked.",
                 MetricKind::Counter,
                 sockets.answers_dropped,
             ),
             one(
                 "weft_forwards_dropped_total",
-                "Datagrams that came at the wrong socket of an address, for which there was no room at the right one.",
+                "Datagrams that arrived at the wrong socket of an address and were dropped, because too many waited for the right one.",
                 MetricKind::Counter,
                 sockets.forwards_dropped,
             ),

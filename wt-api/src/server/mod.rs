@@ -1,4 +1,4 @@
-//! The server as the application sees it.
+//! The application's interface to a server.
 
 mod build;
 mod builder;

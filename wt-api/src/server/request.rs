@@ -23,48 +23,52 @@ pub struct AcceptOptions {
     status: StatusCode,
     headers: HeaderMap,
     protocol: Option<String>,
-    /// Streams of the client expected at once: bidirectional, unidirectional.
+    /// How many streams of the client are expected at once: bidirectional, unidirectional.
     anticipated: [Option<u16>; 2],
     congestion_control: Option<CongestionControl>,
 }
 
 impl AcceptOptions {
-    /// Status 200 without fields, and what the [`ServerBuilder`](super::ServerBuilder) says.
+    /// The defaults: status 200 without fields, and the settings of the
+    /// [`ServerBuilder`](super::ServerBuilder).
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Answers with this status, 200 to 299; [`Request::accept`] refuses others. Clients see no difference. Default 200.
+    /// Answers with this status, 200 to 299; [`Request::accept`] refuses others. Clients treat all of them
+    /// alike. Default 200.
     pub fn status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
 
-    /// Sends these fields with the response, but for `wt-protocol`, which [`protocol`](Self::protocol) chooses. If HTTP/3
-    /// does not have one of them, such as `connection` (RFC 9114 §4.2), or they are larger than the client takes, it is
-    /// answered with 500, and the session ends with [`ErrorCause::SessionFailed`].
+    /// Sends these fields with the response, except `wt-protocol`, which [`protocol`](Self::protocol) sets.
+    /// If HTTP/3 forbids one of them, such as `connection` (RFC 9114 §4.2), or they are larger than the
+    /// client accepts, the response is 500, and the session ends with [`ErrorCause::SessionFailed`].
     pub fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers = headers;
         self
     }
 
-    /// Chooses an application protocol among [`Request::protocols`]; one that was not offered is not sent.
+    /// Chooses an application protocol from [`Request::protocols`]. One that was not offered is not sent.
     pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
         self.protocol = Some(protocol.into());
         self
     }
 
-    /// Puts this kind of congestion control in force on the session's connection, for what the server sends on it, a hint: it is
-    /// that of all sessions that share the connection, and the one chosen last counts
-    /// ([`Connection::set_congestion_control`](crate::Connection::set_congestion_control)). Default: what is in force stays.
+    /// Changes the kind of congestion control for what the server sends on the session's connection, a hint.
+    /// All sessions on the connection share it, and the last choice counts
+    /// ([`Connection::set_congestion_control`](crate::Connection::set_congestion_control)). Default: no
+    /// change.
     pub fn congestion_control(mut self, wanted: CongestionControl) -> Self {
         self.congestion_control = Some(wanted);
         self
     }
 
-    /// How many bidirectional streams this client is expected to have open at once: it may, from the answer on, see
-    /// [`WebTransport::set_anticipated_concurrent_incoming_bidirectional_streams`]. Default `None`: what
-    /// [`ServerBuilder`](super::ServerBuilder::anticipated_concurrent_incoming_bidirectional_streams) says.
+    /// How many bidirectional streams this client is expected to have open at once, and may have from the
+    /// response on; see [`WebTransport::set_anticipated_concurrent_incoming_bidirectional_streams`]. Default
+    /// `None`: the value of the
+    /// [`ServerBuilder`](super::ServerBuilder::anticipated_concurrent_incoming_bidirectional_streams).
     pub fn anticipated_concurrent_incoming_bidirectional_streams(mut self, streams: Option<u16>) -> Self {
         self.anticipated[Dir::Bidi as usize] = streams;
         self
@@ -77,7 +81,7 @@ impl AcceptOptions {
     }
 }
 
-/// A request for a session, not answered yet. Dropped, it is answered with 404.
+/// A request for a session without an answer yet. Dropping it answers with 404.
 ///
 /// ```no_run
 /// # async fn example(request: wt_api::Request) -> Result<(), wt_api::WebTransportError> {
@@ -110,7 +114,7 @@ impl Request {
         Self { offer }
     }
 
-    /// Host and port that the client asked for.
+    /// The host and port that the client requested.
     #[must_use]
     pub fn authority(&self) -> &str {
         self.offer.request.authority.as_str()
@@ -128,13 +132,13 @@ impl Request {
         self.offer.request.path.query()
     }
 
-    /// The page's origin; `None` from programs. It was checked against the server's allowed origins.
+    /// The page's origin; `None` for programs. It was checked against the server's allowed origins.
     #[must_use]
     pub fn origin(&self) -> Option<&str> {
         self.offer.request.origin.as_deref()
     }
 
-    /// All fields.
+    /// All header fields.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.offer.request.headers
@@ -146,13 +150,13 @@ impl Request {
         &self.offer.request.protocols
     }
 
-    /// The draft of WebTransport over HTTP/3 that applies, such as `draft-16`.
+    /// The draft of WebTransport over HTTP/3 that is used, such as `draft-16`.
     #[must_use]
     pub fn dialect(&self) -> &'static str {
         self.offer.request.dialect.name()
     }
 
-    /// Why this draft.
+    /// Why this draft is used.
     #[must_use]
     pub fn dialect_reason(&self) -> &str {
         &self.offer.request.why
@@ -164,32 +168,33 @@ impl Request {
         self.offer.addresses.remote
     }
 
-    /// The address of this host that the client's packets come to. Of a server that listens on all addresses it is the one
-    /// that this client uses, where the system tells it. `None` if the system would not say.
+    /// The address of this host that receives the client's packets. If a server listens on all addresses, it
+    /// is the one that this client uses. `None` if the system does not tell.
     #[must_use]
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.offer.addresses.local
     }
 
-    /// The connection that the request came on, which may carry other sessions.
+    /// The connection of the request, which may carry other sessions.
     #[must_use]
     pub fn connection(&self) -> &Connection {
         &self.offer.connection
     }
 
-    /// The certificates that the client showed, in DER, its own first. Empty unless the server's
-    /// [`rustls_config`](super::ServerBuilder::rustls_config) asks for them; its verifier has accepted them.
+    /// The certificates that the client presented, in DER, its own first. The server's verifier has accepted
+    /// them. Empty unless the server's [`rustls_config`](super::ServerBuilder::rustls_config) requests them.
     #[must_use]
     pub fn client_certificates(&self) -> &[Vec<u8>] {
         &self.offer.certificates
     }
 
-    /// Accepts: the session is usable at once. Cancel safe: never awaited, the request is dropped and answered with 404.
+    /// Accepts the request. The session can be used at once. Cancel safe: if it is never awaited, the request
+    /// is dropped and answered with 404.
     ///
     /// # Errors
-    /// The client has gone; the application has closed its [`connection`](Self::connection)
-    /// ([`ErrorCause::ConnectionClosed`]); or the status of `options` is not 2xx ([`ErrorCause::NotAccepting`]), and the
-    /// request is answered with 404.
+    /// The client has gone, or the application has closed its [`connection`](Self::connection)
+    /// ([`ErrorCause::ConnectionClosed`]). If the status of `options` is not 2xx
+    /// ([`ErrorCause::NotAccepting`]), the request is answered with 404.
     #[allow(clippy::unused_async, reason = "accepting may have to wait once it does more than answer")]
     pub async fn accept(mut self, options: AcceptOptions) -> Result<WebTransport, WebTransportError> {
         if !options.status.is_success() {
@@ -208,7 +213,7 @@ impl Request {
             }
         }
         let mut headers = options.headers;
-        // W3C: `protocol` tells the choice, not the fields.
+        // W3C: the `protocol` attribute has the choice, and the fields do not.
         headers.remove(wt_session::protocols::WT_PROTOCOL);
         let told = Arc::new(headers.clone());
         let choice = options.protocol.as_deref().and_then(|protocol| self.offer.request.choice(protocol));
@@ -216,7 +221,7 @@ impl Request {
         if let Some(value) = choice {
             headers.insert(wt_session::protocols::WT_PROTOCOL, value);
         }
-        // Before the session can send.
+        // Before the session can send data.
         if let Some(wanted) = options.congestion_control {
             self.offer.connection.set_congestion_control(wanted);
         }
@@ -235,20 +240,22 @@ impl Request {
         Ok(WebTransport::from_parts(shared, asked, self.offer.connection.congestion_control(), false))
     }
 
-    /// Refuses with a status, 300 to 599. Cancel safe: never awaited, the answer is 404. So are the other refusals.
+    /// Refuses with a status from 300 to 599. Cancel safe: if it is never awaited, the answer is 404. The
+    /// same holds for the other refusals.
     #[allow(clippy::unused_async, reason = "as accept")]
     pub async fn reject(mut self, status: StatusCode) {
         self.offer.answer(status, HeaderMap::new());
     }
 
-    /// Refuses with a status, 300 to 599, and fields, such as `retry-after`. Cancel safe.
+    /// Refuses with a status from 300 to 599 and header fields, such as `retry-after`. Cancel safe.
     #[allow(clippy::unused_async, reason = "as accept")]
     pub async fn reject_with(mut self, status: StatusCode, headers: HeaderMap) {
         self.offer.answer(status, headers);
     }
 
-    /// Refuses because the resource at this path has no WebTransport, only these methods: with 405 and `allow`, and with 404
-    /// to clients of drafts before 16 (webtransport-http3 §3.2; RFC 9110 §15.5.6). Cancel safe.
+    /// Refuses because the resource at this path does not support WebTransport, only these methods. The
+    /// answer is 405 with `allow`, or 404 for clients of drafts before 16 (webtransport-http3 §3.2; RFC 9110
+    /// §15.5.6). Cancel safe.
     pub async fn reject_unsupported(self, methods: &[Method]) {
         let status = self.offer.request.dialect.unsupported_status();
         let mut headers = HeaderMap::new();
@@ -260,14 +267,14 @@ impl Request {
         self.reject_with(status, headers).await;
     }
 
-    /// Refuses with 429: there are too many sessions, of this client or of all. It may try again later.
-    /// Cancel safe.
+    /// Refuses with 429 because there are too many sessions, of this client or in total. It may try again
+    /// later. Cancel safe.
     pub async fn too_many_requests(self) {
         self.reject(StatusCode::TOO_MANY_REQUESTS).await;
     }
 
-    /// Refuses without an answer (`H3_REQUEST_REJECTED`, RFC 9114 §8.1): nothing was done for the request, and the client
-    /// may send it again, on another connection for example. Cancel safe.
+    /// Refuses without an answer (`H3_REQUEST_REJECTED`, RFC 9114 §8.1): the request was not processed, and
+    /// the client may send it again, for example on another connection. Cancel safe.
     #[allow(clippy::unused_async, reason = "as accept")]
     pub async fn refuse(self) {
         self.offer.turn_away();

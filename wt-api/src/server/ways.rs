@@ -1,4 +1,4 @@
-//! From which of its sockets a server connects.
+//! The sockets from which a server connects.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -9,20 +9,20 @@ use crate::{
     jobs::Inbox,
 };
 
-/// The drivers that reach a family.
+/// The drivers that reach an address family.
 #[derive(Debug, Default)]
 struct Reached {
     inboxes: Vec<Arc<Inbox>>,
-    /// By a socket of all interfaces.
+    /// Whether their socket is bound to the wildcard address.
     from_all: bool,
 }
 
-/// The drivers that reach IPv4, and IPv6.
+/// The drivers that reach IPv4, and those that reach IPv6.
 #[derive(Debug, Default)]
 pub(super) struct Ways([Reached; 2]);
 
 impl Ways {
-    /// An address that is listened on, the families that its sockets reach, and their drivers.
+    /// Adds an address on which the server listens, the families that its sockets reach, and their drivers.
     pub(super) fn add(&mut self, address: SocketAddr, families: [bool; 2], inboxes: &[Arc<Inbox>]) {
         let from_all = address.ip().is_unspecified();
         for (reached, _) in self.0.iter_mut().zip(families).filter(|(_, reaches)| *reaches) {
@@ -32,7 +32,7 @@ impl Ways {
         }
     }
 
-    /// The same for a client.
+    /// The sockets for a client.
     pub(super) fn sockets(&self, budget: EndpointBudget) -> Arc<Sockets> {
         let door = |reached: &Reached| match reached.inboxes.is_empty() {
             true => Door::Shut,

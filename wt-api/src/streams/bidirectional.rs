@@ -1,4 +1,4 @@
-//! A stream that both sides send on.
+//! Bidirectional streams.
 
 use std::{
     io,
@@ -11,12 +11,12 @@ use std::{
 use super::{recv::ReceiveStream, send::SendStream};
 use crate::{error::WebTransportError, handle::Guard, mailbox::NewStream};
 
-/// A stream that both sides send on (W3C `WebTransportBidirectionalStream`). Reads as its receiving half and writes as its
-/// sending half.
+/// A bidirectional stream (W3C `WebTransportBidirectionalStream`). Reading uses its receiving half, and
+/// writing its sending half.
 ///
-/// The halves are fields, `stream.readable` and `stream.writable`, and [`split`](Self::split) is the one way to part them: a
-/// task or closure that names one of them takes the whole stream along. (As plain fields they would be taken one by one, and
-/// the other half would be dropped where the stream was, which resets or stops it.)
+/// The halves are fields, `stream.readable` and `stream.writable`. Only [`split`](Self::split) separates
+/// them: a task or closure that uses one of the fields captures the whole stream. (With plain fields, it
+/// would capture one half, and the other would be dropped with the stream, which resets or stops it.)
 ///
 /// ```no_run
 /// # async fn example(session: wt_api::WebTransport) -> Result<(), wt_api::WebTransportError> {
@@ -38,9 +38,9 @@ pub struct BidirectionalStream {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Halves {
-    /// What the peer sends.
+    /// The receiving half.
     pub readable: ReceiveStream,
-    /// What this side sends.
+    /// The sending half.
     pub writable: SendStream,
 }
 
@@ -57,13 +57,13 @@ impl BidirectionalStream {
         }
     }
 
-    /// The two halves, for two tasks.
+    /// Splits the stream into its halves, for two tasks.
     #[must_use]
     pub fn split(self) -> (ReceiveStream, SendStream) {
         (self.halves.readable, self.halves.writable)
     }
 
-    /// The two halves, for two futures of one task.
+    /// Borrows both halves, for two futures in one task.
     pub fn split_mut(&mut self) -> (&mut ReceiveStream, &mut SendStream) {
         (&mut self.halves.readable, &mut self.halves.writable)
     }

@@ -1,4 +1,4 @@
-//! Send groups: what shares a session's rate equally.
+//! Send groups, which share a session's rate equally.
 
 use std::{fmt, sync::Arc};
 
@@ -10,10 +10,11 @@ use crate::{
     stats::SendStreamStats,
 };
 
-/// Streams and datagrams that rank by `send_order` among themselves (W3C `WebTransportSendGroup`). What a session may send
-/// is shared equally by its groups; those that choose none are one group together. A handle: clones name the same group.
+/// Streams and datagrams that are ranked among each other by `send_order` (W3C `WebTransportSendGroup`). The
+/// groups of a session share its rate equally. Streams and datagrams without a group form one group together.
+/// This is a handle: clones refer to the same group.
 ///
-/// Made by [`create_send_group`](crate::WebTransport::create_send_group).
+/// [`create_send_group`](crate::WebTransport::create_send_group) makes one.
 #[derive(Clone)]
 pub struct SendGroup {
     shared: Arc<SessionBox>,
@@ -39,7 +40,7 @@ impl SendGroup {
         Self { shared: Arc::clone(shared), id }
     }
 
-    /// The group's name in the session that made it.
+    /// The group's number, if it belongs to this session.
     pub(crate) fn id_in(&self, session: &Arc<SessionBox>) -> Result<u32, WebTransportError> {
         if Arc::ptr_eq(&self.shared, session) {
             Ok(self.id)
@@ -48,13 +49,13 @@ impl SendGroup {
         }
     }
 
-    /// The group of this name; `None` for that of those that chose none.
+    /// The group with this number; `None` for number 0, which means no group.
     pub(crate) fn named(session: &Arc<SessionBox>, id: u32) -> Option<Self> {
         (id != 0).then(|| Self::new(session, id))
     }
 
-    /// The sums over the group's streams, also those that are over (W3C `getStats`); the last ones once the session has ended.
-    /// A stream that changes its group takes its counts along. Cancel safe.
+    /// The sums over the group's streams, including those that have ended (W3C `getStats`); the last ones
+    /// once the session has ended. A stream that changes its group takes its counts with it. Cancel safe.
     pub async fn get_stats(&self) -> SendStreamStats {
         let (reply, answer) = oneshot::channel();
         if self.shared.enquire(Command::GroupStats(self.id, reply))

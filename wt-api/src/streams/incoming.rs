@@ -21,7 +21,7 @@ macro_rules! incoming {
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $name {
-            /// Waits while it is polled as a stream.
+            /// The waiter for polling this as a `Stream`.
             waiter: Waiter<Arc<SessionBox>>,
             guard: Arc<Guard>,
             over: bool,
@@ -35,7 +35,7 @@ macro_rules! incoming {
             /// The next stream; `None` once the session was closed cleanly. Cancel safe.
             ///
             /// # Errors
-            /// The session ended abruptly; told once, then `None`.
+            /// The session ended abruptly. The error is returned once, and `None` afterwards.
             pub async fn next(&mut self) -> Option<Result<$item, WebTransportError>> {
                 if self.over {
                     return None;
@@ -45,10 +45,10 @@ macro_rules! incoming {
                 self.on_next(next)
             }
 
-            /// [`next`](Self::next) for adapters: wakes the task of the last call when there is something.
+            /// [`next`](Self::next) for adapters: wakes the task of the last call when it is ready.
             ///
             /// # Errors
-            /// As there.
+            /// As [`next`](Self::next).
             pub fn poll_accept(
                 &mut self,
                 cx: &mut Context<'_>,

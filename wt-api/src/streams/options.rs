@@ -1,4 +1,4 @@
-//! What a new stream may be asked for.
+//! The options of a new stream.
 
 use super::group::SendGroup;
 
@@ -18,24 +18,24 @@ impl Default for SendStreamOptions {
 }
 
 impl SendStreamOptions {
-    /// No group, order 0, and waiting for credit.
+    /// The defaults: no group, order 0, and waiting for credit.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The group among which the stream ranks; it has to be of the same session. Default: that of those that choose none.
+    /// The send group of the stream, which must belong to the same session. Default: no group.
     pub fn send_group(mut self, group: &SendGroup) -> Self {
         self.send_group = Some(group.clone());
         self
     }
 
-    /// Streams of a higher order send first, strictly, among those of their group. Default 0.
+    /// The send order. Streams with a higher order are sent strictly before others of their group. Default 0.
     pub fn send_order(mut self, order: i64) -> Self {
         self.send_order = order;
         self
     }
 
-    /// Whether to wait when the peer permits no further stream now. Default true; false makes that case an error.
+    /// Whether to wait if the peer permits no further stream now. Default true; with false this is an error.
     pub fn wait_until_available(mut self, wait: bool) -> Self {
         self.wait_until_available = wait;
         self

@@ -18,9 +18,9 @@ use crate::{
     stats::ReceiveStreamStats,
 };
 
-/// What the peer sends on a stream (W3C `WebTransportReceiveStream`).
+/// The receiving half of a stream (W3C `WebTransportReceiveStream`).
 ///
-/// Dropped before its end, the peer is asked to stop with code 0.
+/// If it is dropped before its end, the peer is asked to stop with code 0.
 ///
 /// ```no_run
 /// # async fn example(session: wt_api::WebTransport) -> Result<(), wt_api::WebTransportError> {
@@ -37,11 +37,11 @@ use crate::{
 /// # }
 /// ```
 pub struct ReceiveStream {
-    /// Waits while it is polled as a reader or a stream.
+    /// The waiter for polling this as a reader or a `Stream`.
     waiter: Waiter<Arc<RecvBox>>,
-    /// None for the content of an HTTP response.
+    /// `None` for the content of an HTTP response.
     guard: Option<Arc<Guard>>,
-    /// As a `Stream` it has told its end or its error: nothing follows.
+    /// Whether the `Stream` has returned its end or its error.
     over: bool,
 }
 
@@ -71,16 +71,16 @@ impl ReceiveStream {
         self.shared().id().value()
     }
 
-    /// Reads into `buffer` what there is, at least one byte; 0 at the end of the stream, or for an empty `buffer`.
-    /// Cancel safe.
+    /// Reads available data into `buffer`, at least one byte. Returns 0 at the end of the stream, or for an
+    /// empty `buffer`. Cancel safe.
     ///
     /// # Errors
-    /// The peer reset the stream ([`ErrorCause::StreamReset`]), or the session is gone.
+    /// The peer reset the stream ([`ErrorCause::StreamReset`]), or the session has ended.
     pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, WebTransportError> {
         wait(&**self.shared(), (), |shared, cx, place| poll_read_slice(shared, cx, place, buffer)).await
     }
 
-    /// The next bytes, at most `max` (at least 1) and without a copy; `None` at the end. Cancel safe.
+    /// The next bytes, at most `max` (at least 1), without copying; `None` at the end. Cancel safe.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -88,10 +88,10 @@ impl ReceiveStream {
         wait(&**self.shared(), (), |shared, cx, place| shared.poll_chunk(cx, place, max.max(1))).await
     }
 
-    /// [`read_chunk`](Self::read_chunk) for adapters: wakes the task of the last call when there is something.
+    /// [`read_chunk`](Self::read_chunk) for adapters: wakes the task of the last call when it is ready.
     ///
     /// # Errors
-    /// As there.
+    /// As [`read_chunk`](Self::read_chunk).
     pub fn poll_read_chunk(
         &mut self,
         cx: &mut Context<'_>,
@@ -100,13 +100,15 @@ impl ReceiveStream {
         self.waiter.poll(|shared, place| shared.poll_chunk(cx, place, max.max(1)))
     }
 
-    /// Everything up to the end, if it is no more than `limit` bytes. Not cancel safe: what was read is lost.
+    /// Reads everything up to the end, if it is at most `limit` bytes. Not cancel safe: data that was read is
+    /// lost.
     ///
-    /// It comes before the method of this name of tokio's `AsyncReadExt`, which has no limit and is called as
-    /// `AsyncReadExt::read_to_end(&mut stream, &mut buffer)`.
+    /// This method takes precedence over the method of the same name in tokio's `AsyncReadExt`, which has no
+    /// limit; call that one as `AsyncReadExt::read_to_end(&mut stream, &mut buffer)`.
     ///
     /// # Errors
-    /// As [`read`](Self::read); and [`ErrorCause::ReadLimit`] if there is more, which stops the stream with code 0.
+    /// As [`read`](Self::read). If there is more data, [`ErrorCause::ReadLimit`], and the stream is stopped
+    /// with code 0.
     pub async fn read_to_end(&mut self, limit: usize) -> Result<Bytes, WebTransportError> {
         let Some(first) = self.read_chunk(usize::MAX).await? else { return Ok(Bytes::new()) };
         let mut all = BytesMut::from(first);
@@ -122,9 +124,9 @@ impl ReceiveStream {
         }
     }
 
-    /// Asks the peer to stop sending, with a code, 0 to 2^32 - 1 (W3C `cancel()`). What was not read is dropped, and reading
-    /// fails from now on. If the stream's end or its error has arrived already, the peer is asked nothing, and reading tells
-    /// that next.
+    /// Asks the peer to stop sending, with a code from 0 to 2^32 - 1 (W3C `cancel()`). Unread data is
+    /// dropped, and reading fails from now on. If the stream's end or error has already arrived, the peer is
+    /// not asked, and the next read returns that end or error.
     pub fn stop(&mut self, code: u32) {
         self.shared().stop(code);
     }
@@ -151,7 +153,7 @@ fn poll_read_slice(
     }
     let mut filled = 0;
     while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
-        // What was copied already counts, whatever comes behind it: the error or the end is told next time.
+        // Data that was copied already counts. An error or the end after it is returned next time.
         let chunk = match shared.poll_chunk(cx, place, room.len()) {
             Poll::Ready(Ok(Some(chunk))) => chunk,
             _ if filled > 0 => break,
@@ -199,7 +201,8 @@ impl futures_io::AsyncRead for ReceiveStream {
     }
 }
 
-/// Chunks up to the end. An error is told once, and is the last item; the other ways of reading go on to tell it.
+/// Chunks up to the end. An error is returned once, as the last item. The other ways of reading keep
+/// returning it.
 impl Stream for ReceiveStream {
     type Item = Result<Bytes, WebTransportError>;
 

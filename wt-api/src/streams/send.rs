@@ -19,10 +19,10 @@ use crate::{
     stats::SendStreamStats,
 };
 
-/// What this side sends on a stream (W3C `WebTransportSendStream`).
+/// The sending half of a stream (W3C `WebTransportSendStream`).
 ///
-/// Dropped before [`finish`](Self::finish), the stream is reset with code 0: half a message must not look like a whole
-/// one.
+/// If it is dropped before [`finish`](Self::finish), the stream is reset with code 0, because half a message
+/// must not look like a whole one.
 ///
 /// ```no_run
 /// # async fn example(session: wt_api::WebTransport) -> Result<(), wt_api::WebTransportError> {
@@ -30,12 +30,12 @@ use crate::{
 /// let mut stream = session.create_unidirectional_stream(SendStreamOptions::new()).await?;
 /// stream.write_all(b"all of it").await?;
 /// stream.finish()?;
-/// stream.finished().await?; // The peer has it.
+/// stream.finished().await?; // The peer has received it.
 /// # Ok(())
 /// # }
 /// ```
 pub struct SendStream {
-    /// Waits while it is polled as a writer or a sink.
+    /// The waiter for polling this as a writer or a `Sink`.
     waiter: Waiter<Arc<SendBox>>,
     guard: Arc<Guard>,
 }
@@ -61,11 +61,12 @@ impl SendStream {
         self.shared().id().value()
     }
 
-    /// Writes a prefix of `data` and tells its length, at least 1 unless `data` is empty. Waits while 256 KiB are on
-    /// their way to the connection. Cancel safe: nothing is written if it does not return.
+    /// Writes a prefix of `data` and returns its length, which is at least 1 unless `data` is empty. Waits
+    /// while 256 KiB wait for the connection. Cancel safe: if it does not return, nothing was written.
     ///
     /// # Errors
-    /// The peer stopped the stream ([`ErrorCause::StreamStopped`]), it was finished or reset, or the session is gone.
+    /// The peer stopped the stream ([`ErrorCause::StreamStopped`]), it was finished or reset, or the session
+    /// has ended.
     pub async fn write(&mut self, data: &[u8]) -> Result<usize, WebTransportError> {
         wait(&**self.shared(), SendQueue::Room, |shared, cx, place| shared.poll_write(cx, place, data)).await
     }
@@ -93,36 +94,37 @@ impl SendStream {
         .await
     }
 
-    /// Ends the stream after what was written (W3C `close()`), without waiting.
+    /// Ends the stream after the written data (W3C `close()`), without waiting.
     ///
     /// # Errors
-    /// The stream is over already, in whichever way.
+    /// The stream has already ended in some way.
     pub fn finish(&mut self) -> Result<(), WebTransportError> {
         self.shared().finish()
     }
 
-    /// Waits until everything, the end included, is acknowledged by the peer's QUIC. Finishes the stream if that was
-    /// not done. Cancel safe, but for the finishing.
+    /// Waits until the peer's QUIC has acknowledged everything, including the end. Finishes the stream if
+    /// that was not done. Cancel safe, except that the stream is finished.
     ///
     /// # Errors
     /// The stream was stopped or reset, or the session ended before.
     pub async fn finished(&mut self) -> Result<(), WebTransportError> {
-        // Finished before, or over: polling tells which.
+        // If it was finished before or has ended, polling returns that.
         let _ = self.shared().finish();
         wait(&**self.shared(), SendQueue::End, SendBox::poll_finished).await
     }
 
-    /// Gives the stream up with a code, 0 to 2^32 - 1 (W3C `abort()`); what is not delivered yet may be lost. Nothing happens if the
-    /// stream is over.
+    /// Resets the stream with a code from 0 to 2^32 - 1 (W3C `abort()`). Data that is not delivered yet may
+    /// be lost. It has no effect if the stream has ended.
     pub fn reset(&mut self, code: u32) {
         self.shared().reset(code);
     }
 
-    /// Waits until the peer stops the stream, and gives its code, `None` if the peer's code is none of WebTransport's.
-    /// Cancel safe.
+    /// Waits until the peer stops the stream. Returns its code, or `None` if the code is outside
+    /// WebTransport's range. Cancel safe.
     ///
     /// # Errors
-    /// The stream ended without being stopped: all is acknowledged, it was reset, or the session is gone.
+    /// The stream ended without being stopped: everything is acknowledged, it was reset, or the session has
+    /// ended.
     pub async fn stopped(&self) -> Result<Option<u32>, WebTransportError> {
         let finished = || WebTransportError::stream(ErrorCause::StreamFinished);
         match wait(&**self.shared(), SendQueue::End, SendBox::poll_finished).await {
@@ -134,14 +136,14 @@ impl SendStream {
         }
     }
 
-    /// The stream's rank among its group (W3C `sendOrder`); 0 unless set.
+    /// The stream's send order in its group (W3C `sendOrder`); 0 unless set.
     #[must_use]
     pub fn send_order(&self) -> i64 {
         self.shared().current_rank().order
     }
 
-    /// Changes the stream's rank: higher orders send first, strictly (W3C `sendOrder`). What was handed to the network
-    /// before is not called back.
+    /// Changes the stream's send order: streams with a higher order are sent strictly first (W3C
+    /// `sendOrder`). Data that was already passed to the network is not affected.
     pub fn set_send_order(&mut self, order: i64) {
         self.shared().rank(|rank| rank.order = order);
     }
@@ -152,35 +154,36 @@ impl SendStream {
         SendGroup::named(&self.guard.0, self.shared().current_rank().group)
     }
 
-    /// Changes the stream's group; `None`: that of those that choose none (W3C `sendGroup`).
+    /// Changes the stream's group; `None` for no group (W3C `sendGroup`).
     ///
     /// # Errors
-    /// [`ErrorCause::ForeignSendGroup`]; nothing is changed then.
+    /// [`ErrorCause::ForeignSendGroup`]; then nothing has changed.
     pub fn set_send_group(&mut self, group: Option<&SendGroup>) -> Result<(), WebTransportError> {
         let group = group.map_or(Ok(0), |group| group.id_in(&self.guard.0))?;
         self.shared().rank(|rank| rank.group = group);
         Ok(())
     }
 
-    /// Writes all of `data` if the peer's limits for stream, session and connection permit it all to be sent now, or
-    /// nothing (W3C `atomicWrite`): so that what is written after it does not wait behind a half. It may still travel in
-    /// several packets. Not cancel safe: dropped while waiting, `data` may have been written.
+    /// Writes all of `data` if the peer's limits for stream, session and connection permit sending it now, or
+    /// nothing (W3C `atomicWrite`). So data that is written later does not wait behind a partial write.
+    /// `data` may still be sent in several packets. Not cancel safe: if it is dropped while waiting, `data`
+    /// may have been written.
     ///
     /// # Errors
-    /// [`ErrorCause::WouldBlock`]; else as [`write`](Self::write).
+    /// [`ErrorCause::WouldBlock`]; otherwise as [`write`](Self::write).
     pub async fn atomic_write(&mut self, data: Bytes) -> Result<(), WebTransportError> {
         let size = data.len();
         match self.shared().write_atomic(data)?.await {
             Ok(true) => Ok(()),
             Ok(false) => Err(WebTransportError::stream(ErrorCause::WouldBlock { size })),
-            // The stream ended before the driver looked.
+            // The stream ended before the driver handled the request.
             Err(_) => wait(&**self.shared(), SendQueue::Room, SendBox::poll_room).await,
         }
     }
 
-    /// What was written so far arrives even if the stream is [`reset`](Self::reset) later (W3C `commit`). A peer without
-    /// `reset_stream_at` hears of the reset when it has acknowledged that, and may drop what its application has not read by
-    /// then (RFC 9000 §3.2).
+    /// Ensures that the data written so far arrives even if the stream is [`reset`](Self::reset) later (W3C
+    /// `commit`). A peer without `reset_stream_at` gets the reset after it has acknowledged that data, and
+    /// may drop data that its application has not read by then (RFC 9000 §3.2).
     pub fn commit(&mut self) {
         self.shared().commit();
     }
@@ -193,7 +196,7 @@ impl SendStream {
         counts.unwrap_or_else(|| self.shared().counts()).into()
     }
 
-    /// Bytes written so far.
+    /// How many bytes were written so far.
     #[must_use]
     pub fn bytes_written(&self) -> u64 {
         self.shared().written()
@@ -202,7 +205,7 @@ impl SendStream {
     fn poll_end(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(self.waiter.poll(|shared, place| shared.poll_flush(cx, place)));
         flushed?;
-        // A second shutdown is no error.
+        // A second shutdown is not an error.
         let _ = self.shared().finish();
         Poll::Ready(Ok(()))
     }
@@ -242,8 +245,9 @@ impl futures_io::AsyncWrite for SendStream {
     }
 }
 
-/// Backpressure is that of [`SendStream::write_chunk`]. Flushing waits until QUIC has taken everything, closing ends the
-/// stream before; [`SendStream::finished`] waits for the acknowledgment as well.
+/// Backpressure is the same as in [`SendStream::write_chunk`]. Flushing waits until QUIC has taken
+/// everything. Closing also ends the stream. [`SendStream::finished`] additionally waits for the
+/// acknowledgment.
 impl Sink<Bytes> for SendStream {
     type Error = WebTransportError;
 

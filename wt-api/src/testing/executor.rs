@@ -1,6 +1,6 @@
 //! Tasks on one thread, polled in the order in which they were woken.
 //!
-//! Owns the tasks and the queue of those that are ready. Must never know time or networks.
+//! Owns the tasks and the queue of ready ones. It must never know time or networks.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -19,7 +19,7 @@ use crate::{
     runtime::{self, BoxFuture, RuntimeHandle},
 };
 
-/// The tasks that are ready, first woken first.
+/// The ready tasks, in the order in which they were woken.
 #[derive(Debug, Default)]
 pub(super) struct Ready(Mutex<VecDeque<u64>>);
 
@@ -33,7 +33,7 @@ impl Ready {
     }
 }
 
-/// Puts a task on the queue, once.
+/// Puts a task into the queue, once.
 pub(super) struct TaskWaker {
     id: u64,
     queued: AtomicBool,
@@ -52,10 +52,10 @@ impl Wake for TaskWaker {
     }
 }
 
-/// A future with what it takes to poll it.
+/// A future, and what is needed to poll it.
 struct Task {
     future: BoxFuture<()>,
-    /// The host that it runs on, if it is one's.
+    /// The host of the task, if it has one.
     host: Option<(usize, RuntimeHandle)>,
     waker: Arc<TaskWaker>,
 }
@@ -75,7 +75,7 @@ impl fmt::Debug for Executor {
 }
 
 impl Executor {
-    /// A name for a task, and how it is woken.
+    /// An ID and a waker for a new task.
     pub(super) fn waker(&self) -> (u64, Arc<TaskWaker>) {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let ready = Arc::clone(&self.ready);
@@ -89,9 +89,9 @@ impl Executor {
         waker.wake();
     }
 
-    /// Polls the task if it still is there.
+    /// Polls the task if it still exists.
     pub(super) fn poll(&self, id: u64) {
-        // The task is taken out: polled, it may spawn others, and no lock is held meanwhile.
+        // The task is taken out, because it may spawn others and no lock may be held while it is polled.
         let Some(mut task) = lock(&self.tasks).remove(&id) else { return };
         let polled = {
             let Task { future, host, waker } = &mut task;
@@ -119,7 +119,7 @@ impl Executor {
             let ids: Vec<u64> = tasks.iter().filter(|(_, task)| which(task)).map(|(id, _)| *id).collect();
             let ended: Vec<Task> = ids.iter().filter_map(|id| tasks.remove(id)).collect();
             drop(tasks);
-            // Dropped outside the lock: what a task owns may wake or spawn others.
+            // Dropped outside the lock, because values of a task may wake or spawn others.
             if ended.is_empty() {
                 return;
             }
@@ -127,13 +127,13 @@ impl Executor {
     }
 }
 
-/// Polls a future with `runtime` around it.
+/// Polls a future with `runtime` as its runtime.
 pub(super) fn poll_on<T>(
     runtime: Option<&RuntimeHandle>,
     future: Pin<&mut (impl Future<Output = T> + ?Sized)>,
     waker: &Arc<TaskWaker>,
 ) -> Poll<T> {
-    // Whatever wakes it from here on counts.
+    // Wake-ups from here on count.
     waker.queued.store(false, Ordering::Release);
     let waker = Waker::from(Arc::clone(waker));
     let mut cx = Context::from_waker(&waker);

@@ -8,11 +8,11 @@ use crate::{
     runtime::{self, RuntimeHandle},
 };
 
-/// A machine with addresses and a name. What runs on it finds it as programs find tokio in production:
+/// A machine with addresses and a name. Code that runs on it finds it as programs find tokio in production:
 /// [`WebTransport::new`](crate::WebTransport::new), [`ServerBuilder::build`](crate::ServerBuilder::build) and
 /// [`http3::get`](crate::http3::get) use its sockets.
 ///
-/// A handle: clones name the same host.
+/// This is a handle: clones refer to the same host.
 #[derive(Clone)]
 pub struct Host {
     world: Arc<World>,
@@ -53,17 +53,17 @@ impl Host {
         &self.addresses
     }
 
-    /// Does `work` on this host: for constructors in code that does not run on it.
+    /// Runs `work` as if on this host, for constructors in code that does not run on it.
     pub fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
         runtime::enter(&self.runtime, work)
     }
 
-    /// Starts a task on this host. It runs while the network does; dropping the handle does not end it.
+    /// Starts a task on this host. It runs while the network runs. Dropping the handle does not end it.
     pub fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Task<T> {
         Task::spawn(&self.world, Some((self.index, RuntimeHandle::clone(&self.runtime))), work)
     }
 
-    /// Runs the network until `work`, on this host, is done.
+    /// Runs the network until `work`, which runs on this host, is done.
     ///
     /// # Panics
     /// As [`Network::run`](super::Network::run).
@@ -71,16 +71,16 @@ impl Host {
         turns::run(&self.world, Some(&self.runtime), work)
     }
 
-    /// The host loses power: its tasks end where they are, its sockets go with them, nobody is told. New tasks find it
-    /// as after a restart.
+    /// Simulates a power failure: the host's tasks end where they are, its sockets are gone, and nobody is
+    /// told. New tasks find the host as after a restart.
     pub fn vanish(&self) {
         self.world.executor.end_host(self.index);
         lock(&self.world.fabric).node(self.index).out.clear();
     }
 
-    /// Lets `answer` decide, from now on, what the system says to each send of this host's sockets, before anything leaves:
-    /// an error in place of sending, with a kind or with a number of the system's ([`io::Error::from_raw_os_error`]).
-    /// After `WouldBlock` a socket takes more a millisecond later. `answer` must not use this host.
+    /// From now on, `answer` decides the result of each send of this host's sockets, before anything is sent.
+    /// It may return an error, by kind or by the system's number ([`io::Error::from_raw_os_error`]). After
+    /// `WouldBlock`, a socket is writable again a millisecond later. `answer` must not use this host.
     ///
     /// ```
     /// # use wt_api::testing::Network;
@@ -93,26 +93,28 @@ impl Host {
         lock(&self.world.fabric).host(self.index).script.set(Box::new(answer));
     }
 
-    /// From now on `answer` decides what the host's sockets say to each call that is to receive: nothing comes with one that
-    /// fails. It is given which call of the host this is, from 1.
+    /// From now on, `answer` decides the result of each receive call of this host's sockets. A call that
+    /// fails receives nothing. The argument is the number of the call on this host, from 1.
     pub fn answer_receives(&self, answer: impl FnMut(u64) -> io::Result<()> + Send + 'static) {
         lock(&self.world.fabric).host(self.index).script.set_receives(Box::new(answer));
     }
 
-    /// The network reports that what this host's sockets sent to `to` led nowhere (ICMP), and why: `ConnectionRefused` where
-    /// nothing listens on the port, `HostUnreachable` where a router knows no way. By itself the virtual network never does.
+    /// The network reports (ICMP) that datagrams from this host's sockets to `to` could not be delivered, and
+    /// why: `ConnectionRefused` if nothing listens on the port, `HostUnreachable` if a router knows no route.
+    /// The virtual network never does this by itself.
     pub fn report_error(&self, to: std::net::SocketAddr, kind: io::ErrorKind) {
         lock(&self.world.fabric).node(self.index).report(to, kind);
     }
 
-    /// From now on the host's system gives each datagram to the next one of the sockets that share an address, as if these came
-    /// and went all the time. Before, all that comes from one address and port goes to the same socket.
+    /// From now on, the host's system gives each datagram to the next one of the sockets that share an
+    /// address, as if sockets were opened and closed all the time. Before, all datagrams from the same
+    /// address and port go to the same socket.
     pub fn scatter_datagrams(&self) {
         lock(&self.world.fabric).node(self.index).turn = Some(0);
     }
 
-    /// The NAT before this host forgets its mappings: from now on others see each of its sockets at another port, and
-    /// nothing that is sent to the old ones arrives.
+    /// The NAT in front of this host forgets its mappings. From now on, others see each of its sockets at
+    /// another port, and nothing that is sent to the old ports arrives.
     ///
     /// # Panics
     /// If the host has no free port left.

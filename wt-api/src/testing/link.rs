@@ -7,7 +7,7 @@ use netsim::{LinkConfig, LinkStats};
 use super::{host::Host, world::World};
 use crate::mailbox::lock;
 
-/// The links between two hosts, one each way. A handle.
+/// The links between two hosts, one in each direction. This is a handle.
 #[derive(Clone, Debug)]
 pub struct Link {
     world: Arc<World>,
@@ -19,7 +19,8 @@ impl Link {
         Self { world, ends: (one, other) }
     }
 
-    /// Changes how both ways behave from now on. Times in [`LinkConfig::outages`] count from the network's beginning.
+    /// Changes both directions from now on. Times in [`LinkConfig::outages`] count from the start of the
+    /// network.
     pub fn change(&self, mut change: impl FnMut(&mut LinkConfig)) {
         let (one, other) = self.ends;
         self.change_way((one, other), &mut change);
@@ -28,25 +29,25 @@ impl Link {
         }
     }
 
-    /// Changes how the way from `host` to the other end behaves from now on.
+    /// Changes the direction from `host` to the other end from now on.
     ///
     /// # Panics
-    /// If the link does not begin or end at `host`.
+    /// If `host` is not an end of the link.
     pub fn change_from(&self, host: &Host, change: impl FnOnce(&mut LinkConfig)) {
         self.change_way(self.way_from(host), change);
     }
 
-    /// Takes nothing either way for this long, from now on.
+    /// Drops everything in both directions for this long, from now on.
     pub fn outage(&self, duration: Duration) {
         let now = self.world.now();
         let end = now.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
         self.change(|config| config.outages.push(now..end));
     }
 
-    /// What the way from `host` to the other end has counted.
+    /// The counters of the direction from `host` to the other end.
     ///
     /// # Panics
-    /// If the link does not begin or end at `host`.
+    /// If `host` is not an end of the link.
     #[must_use]
     pub fn stats_from(&self, host: &Host) -> LinkStats {
         let fabric = lock(&self.world.fabric);

@@ -1,15 +1,15 @@
 //! A virtual network for testing applications: the same API, no sockets, no waiting. Feature `testing`.
 //!
-//! Hosts are joined by simulated links that delay, drop, reorder, duplicate and damage datagrams. Code that runs on a
-//! [`Host`] uses this crate as it does in production: [`Server`](crate::Server), [`WebTransport`] and
-//! [`http3`](crate::http3) find the host as they find tokio elsewhere, and names resolve to hosts. Time is virtual: it
-//! stands still while anything can be done and then jumps to the next moment at which something happens, so that an
-//! idle timeout of half a minute takes microseconds.
+//! Hosts are joined by simulated links that delay, drop, reorder, duplicate and damage datagrams. Code that
+//! runs on a [`Host`] uses this crate as in production: [`Server`](crate::Server), [`WebTransport`] and
+//! [`http3`](crate::http3) use the host in place of tokio, and names resolve to hosts. Time is virtual. It
+//! stands still while any task is ready, and then jumps to the next event, so that an idle timeout of half a
+//! minute takes microseconds.
 //!
-//! One seed decides everything that the network does and every random number of the endpoints: a test that fails prints
-//! the line that repeats it. TLS alone draws keys of its own; contents of packets therefore differ from run to run, while
-//! their times, numbers and sizes are the same (with an identity of [`Network::identity`], whose signatures have a
-//! fixed length).
+//! One seed decides everything that the network does, and every random number of the endpoints. A failed test
+//! prints the line that repeats it. Only TLS draws its own keys. So the contents of packets differ from run
+//! to run, while their times, numbers and sizes are the same (with an identity from [`Network::identity`],
+//! whose signatures have a fixed length).
 //!
 //! ```
 //! use std::time::Duration;
@@ -19,10 +19,10 @@
 //! for_seeds(0..3, |seed| {
 //!     let network = Network::new(seed);
 //!     let (server, client) = (network.host("example.org"), network.host("client"));
-//!     // 20 ms there and back, and 5 % of the datagrams are lost.
+//!     // A round trip takes 20 ms, and 5 % of the datagrams are lost.
 //!     network.link(&server, &client, &LinkConfig::new().delay(10 * MILLISECOND).bernoulli(0.05));
 //!
-//!     // The application under test: it would run on tokio just so.
+//!     // The application under test: it would run on tokio in the same way.
 //!     let identity = network.identity(["example.org"]);
 //!     let hash = identity.certificate_hash();
 //!     server.spawn(async move {
@@ -50,11 +50,12 @@
 //! });
 //! ```
 //!
-//! What tokio gives beside this crate does not exist here: in place of `tokio::spawn` and `tokio::time` use
-//! [`Host::spawn`] and [`Network::sleep`]; `tokio::sync`, `select!` and `join!` work. No port is ever refused, as behind
-//! a firewall: who connects where nobody listens runs into the connect timeout.
+//! Features of tokio outside this crate do not exist here: instead of `tokio::spawn` and `tokio::time`, use
+//! [`Host::spawn`] and [`Network::sleep`]. `tokio::sync`, `select!` and `join!` work. No port refuses
+//! connections, as behind a firewall, so connecting to a port without a listener ends with the connect
+//! timeout.
 //!
-//! Owns the executor, virtual time and the virtual sockets. Must never know QUIC.
+//! Owns the executor, virtual time and the virtual sockets. It must never know QUIC.
 
 mod executor;
 mod host;

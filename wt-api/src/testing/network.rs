@@ -1,4 +1,4 @@
-//! The network as tests use it.
+//! The interface of tests to the network.
 
 use std::{
     fmt,
@@ -24,20 +24,21 @@ use super::{
 };
 use crate::{mailbox::lock, tls::Identity};
 
-/// Generators of hosts, apart from those of links.
+/// The first random generator of hosts; links have lower ones.
 const HOST_GENERATORS: u64 = 1 << 32;
 
-/// A virtual network: hosts, links between them, and virtual time, which begins at zero. All of it is decided by one
-/// seed.
+/// A virtual network: hosts, links between them, and virtual time, which starts at zero. One seed decides all
+/// of it.
 ///
-/// A handle: clones name the same network. When the last one goes, everything that still runs on it ends.
+/// This is a handle: clones refer to the same network. When the last one is dropped, everything that still
+/// runs on it ends.
 #[derive(Clone)]
 pub struct Network {
     pub(super) world: Arc<World>,
     _guard: Arc<Guard>,
 }
 
-/// Ends all tasks, which hold the world that holds them.
+/// Ends all tasks, which otherwise would keep the world alive that contains them.
 struct Guard(Arc<World>);
 
 impl Drop for Guard {
@@ -69,13 +70,13 @@ impl Network {
         self.world.seed
     }
 
-    /// Virtual time since the network was made.
+    /// The virtual time since the network was made.
     #[must_use]
     pub fn now(&self) -> Duration {
         Duration::from_nanos(self.world.now())
     }
 
-    /// A new host with an IPv4 address of the network's choice, to which `name` resolves.
+    /// Adds a host with an IPv4 address that the network chooses. `name` resolves to it.
     ///
     /// # Panics
     /// If another host has the name.
@@ -85,8 +86,8 @@ impl Network {
         self.host_at(name, [Ipv4Addr::from(0x0a00_0000 | number).into()])
     }
 
-    /// A new host with these addresses, to which `name` resolves in this order. Every other host reaches it over a link
-    /// with a delay of 1 ms and no faults, unless [`link`](Self::link) says otherwise.
+    /// Adds a host with these addresses. `name` resolves to them in this order. Every other host reaches it
+    /// over a link with a delay of 1 ms and no faults, unless [`link`](Self::link) changes that.
     ///
     /// # Panics
     /// If another host has the name or one of the addresses, or there is no address.
@@ -104,41 +105,42 @@ impl Network {
         Host::new(Arc::clone(&self.world), index, name, addresses)
     }
 
-    /// Lets `name` resolve to these addresses, whether anybody has them or not.
+    /// Makes `name` resolve to these addresses, whether or not a host has them.
     pub fn name(&self, name: &str, addresses: impl IntoIterator<Item = IpAddr>) {
         lock(&self.world.fabric).names.insert(name.to_owned(), addresses.into_iter().collect());
     }
 
-    /// Sets how the links between two hosts behave, each way; the answer is a handle for changing that later.
+    /// Sets both directions of the link between two hosts. Returns a handle for later changes.
     pub fn link(&self, one: &Host, other: &Host, config: &LinkConfig) -> Link {
         let link = Link::new(Arc::clone(&self.world), one.index(), other.index());
         link.change(|current| *current = config.clone());
         link
     }
 
-    /// An identity for a server, for `names`, valid for 13 days from an hour before the current virtual time. Its
-    /// Ed25519 signatures have a fixed length, those of [`Identity::self_signed`] vary by some bytes: with this one,
-    /// runs of one seed send packets of the same sizes. Browsers do not accept it.
+    /// A server identity for `names`. It is valid for 13 days, starting an hour before the current virtual
+    /// time. Its Ed25519 signatures have a fixed length, while those of [`Identity::self_signed`] vary by
+    /// some bytes. So with this identity, runs with the same seed send packets of the same sizes. Browsers do
+    /// not accept it.
     ///
     /// # Panics
-    /// If no certificate can hold one of the names.
+    /// If a certificate cannot contain one of the names.
     #[must_use]
     pub fn identity<N: Into<String>>(&self, names: impl IntoIterator<Item = N>) -> Identity {
         Identity::for_simulations(names, self.world.wall_clock()).expect("names of hosts")
     }
 
-    /// Runs until `work` is done. Whatever was [spawned](Self::spawn) runs as well, and goes on with the next run.
+    /// Runs until `work` is done. [Spawned](Self::spawn) tasks run as well, and continue in the next run.
     /// `work` belongs to no host: to connect or to serve in it, use [`Host::run`].
     ///
     /// # Panics
-    /// With the time, the seed and the line that repeats the run: if nothing is left to happen that could end `work`, if
-    /// more virtual time passes than the [limit](Self::set_limit), or if a task is woken over and over without time
-    /// passing. If the network runs already. And as the tasks panic.
+    /// The message has the time, the seed and the line that repeats the run. It panics if no event is left
+    /// that could end `work`, if the virtual time exceeds the [limit](Self::set_limit), if a task is woken
+    /// endlessly without time passing, if the network already runs, and if a task panics.
     pub fn run<T>(&self, work: impl Future<Output = T>) -> T {
         turns::run(&self.world, None, work)
     }
 
-    /// How much virtual time one run may take. Default one hour.
+    /// Sets how much virtual time one run may take. Default one hour.
     pub fn set_limit(&self, limit: Duration) {
         lock(&self.world.fabric).limit = limit;
     }
@@ -155,7 +157,8 @@ impl Network {
         poll_fn(move |cx| timer.poll_nanos(cx, at))
     }
 
-    /// The output of `work`, or `None` if that takes longer than `limit` of virtual time. Cancel safe if `work` is.
+    /// The output of `work`, or `None` if it takes longer than `limit` in virtual time. Cancel safe if `work`
+    /// is.
     pub async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
         let (mut work, mut limit) = (pin!(work), pin!(self.sleep(limit)));
         poll_fn(|cx| {
@@ -167,12 +170,13 @@ impl Network {
         .await
     }
 
-    /// Keeps a log of datagrams from now on.
+    /// Records a log of datagrams from now on.
     pub fn keep_log(&self) {
         lock(&self.world.fabric).sim.keep_log();
     }
 
-    /// The log: when which datagram was sent, delivered or dropped. Empty unless it is [kept](Self::keep_log).
+    /// The log, which has the time at which each datagram was sent, delivered or dropped. Empty unless it was
+    /// [enabled](Self::keep_log).
     #[must_use]
     pub fn log(&self) -> Vec<Entry> {
         lock(&self.world.fabric).sim.log().to_vec()
@@ -189,7 +193,7 @@ impl Fabric {
     fn add_host(&mut self, seed: u64, addresses: Vec<IpAddr>) {
         let index = self.hosts.len();
         let first = addresses.first().copied().unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-        // Nobody sends to port 0: the ports in use are added with their sockets.
+        // Nobody sends to port 0. The used ports are added with their sockets.
         let node = self.sim.add_node(Node::default(), (first, 0).into());
         let entropy = SeededEntropy::new(Random::derived(seed, HOST_GENERATORS + index as u64).next_u64());
         self.hosts.push(HostState {

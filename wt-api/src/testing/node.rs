@@ -1,6 +1,6 @@
-//! A host as the simulation sees it: its sockets, and what they send.
+//! A host in the simulation: its sockets, and what they send.
 //!
-//! Owns bound sockets and their queues. Must never know the driver.
+//! Owns bound sockets and their queues. It must never know the driver.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -13,7 +13,7 @@ use netsim::Datagram;
 
 use crate::udp::SocketOptions;
 
-/// A datagram that arrived.
+/// A received datagram.
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) from: SocketAddr,
@@ -29,23 +29,23 @@ pub(super) struct Bound {
     only_v6: bool,
     pub(super) received: VecDeque<Received>,
     pub(super) reader: Option<Waker>,
-    /// Reports of the network are wanted.
+    /// Whether it gets reports of the network.
     pub(super) wants_reports: bool,
-    /// What the network reports, and where the datagrams went.
+    /// The queued reports of the network, with the destinations of the datagrams.
     pub(super) reports: VecDeque<(SocketAddr, io::ErrorKind)>,
-    /// The next call that is to receive fails so, which says that there is a report.
+    /// The error of the next receive call, which announces a report.
     pub(super) failure: Option<io::ErrorKind>,
 }
 
 impl Bound {
-    /// Whether it takes what is sent to `address`.
+    /// Whether it receives datagrams sent to `address`.
     fn takes(&self, address: SocketAddr) -> bool {
         let of_any = self.address.ip().is_unspecified();
         let family = self.address.is_ipv6() == address.is_ipv6() || (self.address.is_ipv6() && !self.only_v6);
         self.address.port() == address.port() && ((of_any && family) || self.address.ip() == address.ip())
     }
 
-    /// Whether it can send there.
+    /// Whether it can send to `remote`.
     pub(super) fn has_family_of(&self, remote: &SocketAddr) -> bool {
         let dual = self.address.is_ipv6() && self.address.ip().is_unspecified() && !self.only_v6;
         dual || self.address.is_ipv6() == remote.is_ipv6()
@@ -66,13 +66,14 @@ impl Bound {
 pub(super) struct Node {
     pub(super) sockets: BTreeMap<u64, Bound>,
     next: u64,
-    /// Counts what came, if each of the sockets that share an address gets the next of it in turn.
+    /// Counts received datagrams if the sockets that share an address get them in turn.
     pub(super) turn: Option<usize>,
     pub(super) out: VecDeque<Datagram>,
 }
 
 impl Node {
-    /// Binds a socket at `address`, whose port is chosen; beside one that has it, if it `shares`.
+    /// Binds a socket to `address`, whose port is given. If it `shares`, other sockets may have the same
+    /// address.
     pub(super) fn bind(
         &mut self,
         address: SocketAddr,
@@ -96,7 +97,7 @@ impl Node {
         Ok(self.next)
     }
 
-    /// The network reports to all sockets that want to hear it what became of datagrams to `to`.
+    /// Reports to all sockets with reports enabled that datagrams to `to` were not delivered.
     pub(super) fn report(&mut self, to: SocketAddr, kind: io::ErrorKind) {
         for socket in self.sockets.values_mut().filter(|socket| socket.wants_reports) {
             socket.reports.push_back((to, kind));
@@ -113,7 +114,7 @@ impl Node {
 
 impl netsim::Endpoint for Node {
     fn handle_datagram(&mut self, _now: u64, from: SocketAddr, to: SocketAddr, ecn: u8, data: &[u8]) {
-        // A socket for this address alone comes before one for all addresses.
+        // A socket for this address takes precedence over one for all addresses.
         let takers = || self.sockets.iter().filter(|(_, socket)| socket.takes(to));
         let Some((_, first)) = takers().min_by_key(|(_, socket)| socket.address.ip().is_unspecified()) else {
             return;
@@ -121,7 +122,7 @@ impl netsim::Endpoint for Node {
         let address = first.address;
         let sharing: Vec<u64> =
             takers().filter(|(_, socket)| socket.address == address).map(|(id, _)| *id).collect();
-        // As long as all are open, what comes from one address and port goes to the same one.
+        // As long as all sockets are open, datagrams from the same address and port go to the same one.
         let place = match &mut self.turn {
             Some(turn) => {
                 *turn += 1;

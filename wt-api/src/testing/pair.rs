@@ -13,21 +13,21 @@ use crate::{
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Pair {
-    /// The network. The session lives as long as it does.
+    /// The network. The session exists as long as the network.
     pub network: Network,
     /// The client's end.
     pub client: WebTransport,
     /// The server's end.
     pub server: WebTransport,
-    /// Where the client runs.
+    /// The client's host.
     pub client_host: Host,
-    /// Where the server runs.
+    /// The server's host.
     pub server_host: Host,
-    /// The link between them: perfect but for a delay of 1 ms, until it is changed.
+    /// The link between them, with a delay of 1 ms and no faults until it is changed.
     pub link: Link,
 }
 
-/// A client and a server with an established session between them, on a virtual network of their own.
+/// A client and a server with an established session between them, on their own virtual network.
 ///
 /// ```
 /// use wt_api::{CloseInfo, testing};
@@ -59,7 +59,7 @@ pub fn pair(seed: u64) -> Pair {
         client.ready().await.expect("the network is perfect");
         server
     });
-    // Dropped, the server would ask its clients to leave: it stays until the network goes.
+    // Dropping the server would ask its clients to leave, so it is kept as long as the network.
     drop(server_host.spawn(async move {
         std::future::pending::<()>().await;
         drop(listener);

@@ -1,34 +1,34 @@
-//! Errors of sockets, by a script.
+//! Scripted socket errors.
 //!
-//! Owns the script of a host and the counts of its sends and receives. Must never know what is sent.
+//! Owns the script of a host, and the counts of its sends and receives. It must never know what is sent.
 
 use std::{fmt, io, net::SocketAddr, sync::Mutex};
 
 use crate::mailbox::lock;
 
-/// A send that one of a host's sockets is asked for, of one datagram or a train of equal ones.
+/// A send call of one of a host's sockets, with one datagram or a train of equal ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SendAttempt {
-    /// Which send of the host it is since the script began, from 1; refused ones count.
+    /// The number of the send on this host since the script started, from 1. Refused sends count too.
     pub number: u64,
-    /// Where to.
+    /// The destination.
     pub to: SocketAddr,
-    /// Bytes in all.
+    /// The total number of bytes.
     pub bytes: usize,
-    /// Bytes of each datagram, of which the last may have fewer.
+    /// The size of each datagram in bytes; the last one may be smaller.
     pub segment: usize,
-    /// Datagrams.
+    /// The number of datagrams.
     pub segments: usize,
-    /// Whether anything is said about it beside the address: an ECN mark, a source address, the size of segments. A socket
-    /// says nothing any more once that was refused.
+    /// Whether the call has ancillary data: an ECN mark, a source address, or the size of segments. A socket
+    /// does not use it any more after it was refused.
     pub control: bool,
 }
 
 type Decide = Box<dyn FnMut(&SendAttempt) -> io::Result<()> + Send>;
 type DecideReceive = Box<dyn FnMut(u64) -> io::Result<()> + Send>;
 
-/// What a host's sockets answer.
+/// The scripted results of a host's sockets.
 #[derive(Default)]
 pub(super) struct Script {
     sends: Mutex<(u64, Option<Decide>)>,
@@ -50,7 +50,7 @@ impl Script {
         *lock(&self.receives) = (0, Some(decide));
     }
 
-    /// What the system says to a call that is to receive.
+    /// The result of a receive call.
     pub(super) fn answer_receive(&self) -> io::Result<()> {
         let mut script = lock(&self.receives);
         let (number, Some(decide)) = &mut *script else { return Ok(()) };
@@ -58,7 +58,7 @@ impl Script {
         decide(*number)
     }
 
-    /// What the system says to a send.
+    /// The result of a send call.
     pub(super) fn answer(
         &self,
         to: SocketAddr,

@@ -1,4 +1,4 @@
-//! Tasks as tests see them.
+//! The handles of tasks.
 
 use std::{
     future::Future,
@@ -12,10 +12,10 @@ use tokio::sync::oneshot;
 use super::world::World;
 use crate::runtime::RuntimeHandle;
 
-/// A task that was spawned: a future of its output. Dropped, the task goes on.
+/// A spawned task, as a future of its output. Dropping it does not end the task.
 ///
 /// # Panics
-/// Polled after its host has [vanished](super::Host::vanish), or the network is gone.
+/// If it is polled after its host has [vanished](super::Host::vanish), or after the network is gone.
 #[derive(Debug)]
 pub struct Task<T>(oneshot::Receiver<T>);
 

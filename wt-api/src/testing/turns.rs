@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{mailbox::lock, runtime::RuntimeHandle};
 
-/// Polls without time passing after which a task must be in a circle.
+/// After this many polls without time passing, a task must be in an endless loop.
 const STUCK: u32 = 1_000_000;
 
-/// Marks that the network runs.
+/// Marks the network as running.
 struct Running<'a>(&'a World);
 
 impl Drop for Running<'_> {
@@ -20,7 +20,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// The loop: ready tasks first, then time.
+/// Runs ready tasks first, then advances time.
 pub(super) fn run<T>(
     world: &Arc<World>,
     runtime: Option<&RuntimeHandle>,

@@ -1,6 +1,6 @@
-//! The runtime of a host of a virtual network: what tokio and the operating system are in production.
+//! The runtime of a host in a virtual network, which replaces tokio and the operating system.
 //!
-//! Owns sockets and timers as drivers see them. Must never know QUIC.
+//! Owns sockets and timers for drivers. It must never know QUIC.
 
 use std::{
     fmt, io,
@@ -29,19 +29,20 @@ use crate::{
     udp::{NetworkReport, SocketOptions, TrainSocket},
 };
 
-/// The first port that a socket gets which does not ask for one.
+/// The first port for sockets that do not request one.
 pub(super) const FIRST_PORT: u16 = 49_152;
-/// Between the clocks of a host and the next one, in nanoseconds; no test runs as long.
+/// The difference between the clocks of two consecutive hosts, in nanoseconds. No test runs as long.
 const CLOCKS_APART: u64 = 1_000_000 * SECOND;
-/// Datagrams in one send, as Linux takes them.
+/// The most datagrams in one send, as on Linux.
 const SEGMENTS: usize = 64;
 
-/// A host's view of the world.
+/// A host's interface to the world.
 #[derive(Clone)]
 pub(super) struct HostRuntime {
     world: Arc<World>,
     host: usize,
-    /// How far the host's clock is ahead, in nanoseconds: a time of one host means nothing on another.
+    /// How far the host's clock is ahead, in nanoseconds, so that a time of one host means nothing on
+    /// another.
     ahead: u64,
     tally: Arc<Tally>,
 }
@@ -53,7 +54,7 @@ impl HostRuntime {
 }
 
 impl HostRuntime {
-    /// A bound socket; one that `shares` has the address of one that is bound.
+    /// Binds a socket. One that `shares` has the address of another socket.
     fn bind_in(&self, options: &SocketOptions, shares: bool) -> io::Result<Box<dyn DatagramSocket>> {
         let mut fabric = lock(&self.world.fabric);
         let ip = options.address.ip();
@@ -166,7 +167,7 @@ impl Runtime for HostRuntime {
 }
 
 impl super::world::Fabric {
-    /// Closes a socket. Its port is free unless another socket of the host has it, too.
+    /// Closes a socket. Its port becomes free unless another socket of the host has it too.
     fn close(&mut self, host: usize, id: u64) {
         let Some(bound) = self.node(host).sockets.remove(&id) else { return };
         let port = bound.address.port();
@@ -177,7 +178,7 @@ impl super::world::Fabric {
         }
     }
 
-    /// A port that no socket of the host has.
+    /// A port that no socket of the host uses.
     pub(super) fn free_port(&mut self, host: usize) -> io::Result<u16> {
         for _ in FIRST_PORT..=u16::MAX {
             let state = self.host(host);
@@ -203,19 +204,19 @@ impl VirtualTimer {
         Self { world, set: None }
     }
 
-    /// Ready once the time is `at`, in nanoseconds since the beginning.
+    /// Ready once the time is at least `at`, in nanoseconds since the start.
     pub(super) fn poll_nanos(&mut self, cx: &Context<'_>, at: u64) -> Poll<()> {
         if self.world.now() >= at {
             self.set.take().into_iter().for_each(|set| self.world.remove_timer(set));
             return Poll::Ready(());
         }
-        // Set again even for the same time: the task that waits may be another one.
+        // Set again even for the same time, because another task may wait.
         self.set = Some(self.world.set_timer(self.set, at, cx.waker()));
         Poll::Pending
     }
 }
 
-/// A timer by a host's clock.
+/// A timer on a host's clock.
 struct HostTimer {
     timer: VirtualTimer,
     ahead: u64,
@@ -244,12 +245,12 @@ struct VirtualSocket {
     id: u64,
     address: SocketAddr,
     script: Arc<Script>,
-    /// When the socket takes more, which the script said it does not.
+    /// When the socket is writable again, if the script has blocked it.
     full: Mutex<Option<(u64, VirtualTimer)>>,
 }
 
 impl VirtualSocket {
-    /// The socket's state, unless the host has vanished.
+    /// Calls `work` with the socket's state, unless the host has vanished.
     fn with<T>(&self, work: impl FnOnce(&mut Bound) -> T) -> io::Result<T> {
         let mut fabric = lock(&self.world.fabric);
         let socket = fabric.node(self.host).sockets.get_mut(&self.id);
@@ -257,7 +258,7 @@ impl VirtualSocket {
     }
 }
 
-/// Moves a datagram into the driver's buffer, cut off where the buffer ends.
+/// Copies a datagram into the driver's buffer, truncated to the size of the buffer.
 fn fill(received: &Received, buffer: &mut [u8], meta: &mut RecvMeta) {
     let len = received.payload.len().min(buffer.len());
     buffer[..len].copy_from_slice(&received.payload[..len]);
@@ -344,7 +345,7 @@ impl TrainSocket for VirtualSocket {
 }
 
 impl VirtualSocket {
-    /// Asks the script.
+    /// Asks the script for the result of a send.
     fn ask(&self, to: SocketAddr, bytes: usize, segment: usize, control: bool) -> io::Result<()> {
         let answer = self.script.answer(to, bytes, segment, control);
         if answer.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {

@@ -1,6 +1,6 @@
-//! The state behind a virtual network: simulated hosts and links, names, timers, tasks.
+//! The state of a virtual network: simulated hosts and links, names, timers, tasks.
 //!
-//! Owns virtual time. Must never know QUIC or sessions.
+//! Owns virtual time. It must never know QUIC or sessions.
 
 use std::{
     collections::BTreeMap,
@@ -20,16 +20,16 @@ use quic_core::base::{SeededEntropy, Timestamp};
 use super::{executor::Executor, node::Node, script::Script};
 use crate::{buffers::BufferPool, mailbox::lock, runtime};
 
-/// What is behind all handles of a network.
+/// The state behind all handles of a network.
 pub(super) struct World {
     pub(super) seed: u64,
     pub(super) executor: Executor,
     pub(super) fabric: Mutex<Fabric>,
-    /// Copied from the fabric, so that reading the clock takes no lock.
+    /// A copy of the time, so that reading the clock takes no lock.
     clock: AtomicU64,
-    /// The calendar at time zero.
+    /// The calendar time at time zero.
     calendar: SystemTime,
-    /// What the sockets of all hosts share: one thread polls them.
+    /// The buffers that the sockets of all hosts share, because one thread polls them.
     pub(super) buffers: Arc<BufferPool>,
 }
 
@@ -43,13 +43,13 @@ impl fmt::Debug for World {
 pub(super) struct Fabric {
     pub(super) sim: Simulation<Node>,
     pub(super) hosts: Vec<HostState>,
-    /// From one host to another.
+    /// The links, from one host to another.
     pub(super) links: BTreeMap<(usize, usize), LinkId>,
     pub(super) names: BTreeMap<String, Vec<IpAddr>>,
     pub(super) default_link: LinkConfig,
     timers: BTreeMap<(u64, u64), Waker>,
     next_timer: u64,
-    /// How long one run may take.
+    /// The limit of virtual time for one run.
     pub(super) limit: Duration,
     pub(super) running: bool,
 }
@@ -59,17 +59,17 @@ pub(super) struct HostState {
     pub(super) node: NodeId,
     pub(super) addresses: Vec<IpAddr>,
     pub(super) entropy: SeededEntropy,
-    /// The next port that a socket gets which does not ask for one.
+    /// The next port for a socket that does not request one.
     pub(super) next_port: u16,
-    /// What the system says to its sends.
+    /// The scripted results of its sends and receives.
     pub(super) script: Arc<Script>,
 }
 
-/// Why time did not go on.
+/// Why time did not advance.
 pub(super) enum Standstill {
-    /// Nobody waits for anything that could happen.
+    /// No event is left.
     Nothing,
-    /// The run's limit.
+    /// The run has reached its limit.
     Limit,
 }
 
@@ -96,7 +96,7 @@ impl World {
         })
     }
 
-    /// Nanoseconds since the beginning.
+    /// The nanoseconds since the start.
     pub(super) fn now(&self) -> u64 {
         self.clock.load(Ordering::Relaxed)
     }
@@ -105,7 +105,7 @@ impl World {
         self.calendar + Duration::from_nanos(self.now())
     }
 
-    /// Goes on to the next moment at which a task is ready, but not beyond `limit`.
+    /// Advances to the next time at which a task is ready, but not beyond `limit`.
     pub(super) fn advance(&self, limit: u64) -> Result<(), Standstill> {
         let ready = &self.executor.ready;
         let mut due = Vec::new();
@@ -130,7 +130,7 @@ impl World {
         result
     }
 
-    /// Ends a test.
+    /// Fails the test.
     pub(super) fn fail(&self, message: &str) -> ! {
         let fabric = lock(&self.fabric);
         fabric.sim.fail(message)
@@ -165,7 +165,7 @@ impl Fabric {
         due
     }
 
-    /// The host with this index. They are never removed.
+    /// The host with this index. Hosts are never removed.
     pub(super) fn host(&mut self, index: usize) -> &mut HostState {
         &mut self.hosts[index]
     }
@@ -177,12 +177,12 @@ impl Fabric {
     }
 }
 
-/// Virtual time as drivers know it: one second ahead, so that "a while ago" is a time, too.
+/// Virtual time in the form of drivers: one second ahead, so that earlier times exist too.
 pub(super) fn timestamp(nanos: u64) -> Timestamp {
     Timestamp::from_nanos(nanos.saturating_add(SECOND))
 }
 
-/// The other way round.
+/// The reverse conversion.
 pub(super) fn nanos(at: Timestamp) -> u64 {
     at.as_nanos().saturating_sub(SECOND)
 }

@@ -1,6 +1,6 @@
-//! What a certificate says, for people who want to know what a client will make of it.
+//! The contents of a certificate, for people who want to know whether a client accepts it.
 //!
-//! Owns reading X.509. Must never judge: that is `verify`'s part.
+//! Owns reading X.509. It must never judge, which is the task of `verify`.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +17,7 @@ use crate::{algorithms::digest, options::CertificateHash};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CertificateKey {
-    /// ECDSA with P-256: what every client takes.
+    /// ECDSA with P-256, which every client accepts.
     P256,
     /// ECDSA with P-384.
     P384,
@@ -26,9 +26,9 @@ pub enum CertificateKey {
         /// The size of the modulus, in bits.
         bits: usize,
     },
-    /// Ed25519, which browsers do not take.
+    /// Ed25519, which browsers do not accept.
     Ed25519,
-    /// Another one, by the object identifier of its algorithm or curve.
+    /// Another kind, with the object identifier of its algorithm or curve.
     Other(String),
 }
 
@@ -44,7 +44,7 @@ impl std::fmt::Display for CertificateKey {
     }
 }
 
-/// What a certificate says of itself. Nothing in it is verified.
+/// The contents of a certificate, none of which are verified.
 ///
 /// ```
 /// use wt_api::{CertificateDetails, CertificateKey, Identity};
@@ -55,19 +55,20 @@ impl std::fmt::Display for CertificateKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CertificateDetails {
-    /// The SHA-256 of the whole certificate, which clients can accept it by.
+    /// The SHA-256 of the whole certificate, by which clients can accept it.
     pub hash: CertificateHash,
-    /// Base64 of the SHA-256 of the public key, as Chromium's `--ignore-certificate-errors-spki-list` takes it.
+    /// The Base64 form of the public key's SHA-256, as Chromium's `--ignore-certificate-errors-spki-list`
+    /// takes it.
     pub public_key_pin: String,
-    /// The version of X.509, 1 to 3 in all that exist.
+    /// The X.509 version: 1, 2 or 3.
     pub version: u32,
-    /// Whom the certificate is for.
+    /// The subject.
     pub subject: String,
-    /// Who issued it; the subject, if it is self-signed.
+    /// The issuer, which is the subject if the certificate is self-signed.
     pub issuer: String,
-    /// The DNS names and IP addresses that it is for (RFC 5280 §4.2.1.6).
+    /// The DNS names and IP addresses for which it is valid (RFC 5280 §4.2.1.6).
     pub names: Vec<String>,
-    /// When it begins to be valid, to the second.
+    /// When its validity starts, to the second.
     pub not_before: SystemTime,
     /// The last second in which it is valid.
     pub not_after: SystemTime,
@@ -76,7 +77,8 @@ pub struct CertificateDetails {
 }
 
 impl CertificateDetails {
-    /// Reads a certificate in DER. `None` if it is none, if anything follows it, or if it is from before 1970.
+    /// Reads a certificate in DER. `None` if it is not a certificate, if anything follows it, or if it is
+    /// from before 1970.
     #[must_use]
     pub fn from_der(der: &[u8]) -> Option<Self> {
         let (rest, certificate) = X509Certificate::from_der(der).ok()?;
@@ -96,8 +98,8 @@ impl CertificateDetails {
     }
 }
 
-/// Whether this is the certificate of somebody who issues others, in DER; the error says what is wrong and what to give
-/// instead. Whoever issued his own may be trusted for that alone.
+/// Checks that this is the certificate of a CA, in DER. A self-signed certificate is accepted too, and is
+/// trusted for itself. The error says what is wrong and what to give instead.
 pub(super) fn check_authority(der: &[u8]) -> Result<(), String> {
     if pem::is_pem(der) {
         return Err(
@@ -105,7 +107,7 @@ pub(super) fn check_authority(der: &[u8]) -> Result<(), String> {
                 .to_owned(),
         );
     }
-    // What this parser does not know is for the TLS library to judge.
+    // The TLS library judges what this parser does not know.
     let Ok((_, certificate)) = X509Certificate::from_der(der) else { return Ok(()) };
     if certificate.is_ca() || certificate.subject() == certificate.issuer() {
         return Ok(());
@@ -122,7 +124,7 @@ pub(super) fn is_authority(der: &[u8]) -> bool {
 }
 
 impl CertificateHash {
-    /// The hash in base64 (RFC 4648 §4), as some tools write it.
+    /// The hash in Base64 (RFC 4648 §4), as some tools print it.
     #[must_use]
     pub fn to_base64(&self) -> String {
         pem::base64(self.as_bytes())
@@ -158,7 +160,8 @@ fn key(certificate: &X509Certificate<'_>) -> CertificateKey {
         return CertificateKey::Rsa { bits: rsa.key_size() };
     }
     let curve = info.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
-    // For ECDSA the curve is a parameter of the algorithm (RFC 5480 §2.1.1); Ed25519 has none (RFC 8410 §3).
+    // With ECDSA the curve is a parameter of the algorithm (RFC 5480 §2.1.1). Ed25519 has no parameters (RFC
+    // 8410 §3).
     let identifier = curve.unwrap_or_else(|| info.algorithm.algorithm.clone()).to_id_string();
     match identifier.as_str() {
         "1.2.840.10045.3.1.7" => CertificateKey::P256,

@@ -1,4 +1,4 @@
-//! What rustls is told of a client: whom it trusts.
+//! A client's rustls configuration: whom it trusts.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{error::ConnectOptionsError, options::Trust, runtime::RuntimeHandle};
 
-/// Tickets that rustls keeps of one host.
+/// How many tickets rustls keeps for a host.
 const TICKETS: usize = 8;
 
-/// A client's configuration, and where the reason for refusing a certificate will be.
+/// A client's configuration, with the place for the reason of a refused certificate.
 pub(crate) fn client_config(
     trust: &Trust,
     key_log_file: bool,
@@ -37,7 +37,7 @@ pub(crate) fn client_config(
         .with_custom_certificate_verifier(recording)
         .with_no_client_auth();
     config.alpn_protocols = vec![ALPN_H3.to_vec()];
-    // The configuration is for one host: room for the tickets of many takes 7 KB of each session.
+    // The configuration is for one host. Capacity for the tickets of many hosts takes 7 KB in each session.
     config.resumption = rustls::client::Resumption::in_memory_sessions(TICKETS);
     if key_log_file {
         config.key_log = Arc::new(rustls::KeyLogFile::new());
@@ -67,13 +67,13 @@ pub(super) fn verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>, Con
     })
 }
 
-/// Reading the system's roots takes milliseconds: it is done once.
+/// The system's root certificates, which are read only once because that takes milliseconds.
 fn system_verifier() -> Result<Arc<dyn ServerCertVerifier>, String> {
     static SYSTEM: std::sync::OnceLock<Result<Arc<rustls_platform_verifier::Verifier>, String>> =
         std::sync::OnceLock::new();
     let verifier = SYSTEM.get_or_init(|| {
         rustls_platform_verifier::Verifier::new(provider()).map(Arc::new).map_err(|error| match error {
-            // Its display calls the text an unexpected error.
+            // Its `Display` would call the text an unexpected error.
             rustls::Error::General(text) => text,
             error => error.to_string(),
         })

@@ -1,4 +1,4 @@
-//! What both ends need: who does the cryptography, what time it is, and why a certificate was refused.
+//! What both ends need: the crypto provider, the time, and why a certificate was refused.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -13,7 +13,7 @@ use crate::{error::CertificateError, runtime::RuntimeHandle};
 /// The ALPN protocol of HTTP/3 (RFC 9114 §3.1).
 pub(crate) const ALPN_H3: &[u8] = b"h3";
 
-/// Why the certificate of one connection was refused: TLS reports texts alone.
+/// Why the certificate of one connection was refused. TLS itself only reports texts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Verdict(Arc<Mutex<Option<CertificateError>>>);
 
@@ -27,13 +27,13 @@ impl Verdict {
     }
 }
 
-/// Who does TLS's cryptography, the same for all connections.
+/// The crypto provider of TLS, which all connections share.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: std::sync::OnceLock<Arc<CryptoProvider>> = std::sync::OnceLock::new();
     Arc::clone(PROVIDER.get_or_init(|| Arc::new(default_provider())))
 }
 
-/// The calendar of a runtime, as rustls asks for it.
+/// The calendar of a runtime, in the form that rustls needs.
 #[derive(Debug)]
 struct Calendar(RuntimeHandle);
 
@@ -44,7 +44,7 @@ impl TimeProvider for Calendar {
     }
 }
 
-/// What rustls is to take the time from.
+/// The time source for rustls.
 pub(crate) fn clock(runtime: &RuntimeHandle) -> Arc<dyn TimeProvider> {
     Arc::new(Calendar(RuntimeHandle::clone(runtime)))
 }

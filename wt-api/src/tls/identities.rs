@@ -1,6 +1,7 @@
-//! The identities of a running server: which certificate a client is shown.
+//! The identities of a running server: the certificate that each client is shown.
 //!
-//! Owns the choice by server name. Must never know connections: one that stands keeps what its handshake took.
+//! Owns the choice by server name. It must never know connections: an established one keeps the identity of
+//! its handshake.
 
 use std::{
     collections::HashMap,
@@ -16,16 +17,16 @@ use rustls::{
 use super::{identity::Identity, renewal::SelfSigned};
 use crate::{error::IdentityError, options::CertificateHash};
 
-/// A server's identities; each can be replaced while the server runs.
+/// A server's identities. Each can be replaced while the server runs.
 pub(crate) struct Identities(RwLock<Table>);
 
 struct Table {
     default: Identity,
-    /// Where the default comes from, while it renews itself.
+    /// The source of the default identity, while it renews itself.
     renewing: Option<SelfSigned>,
     /// Lower-case names.
     exact: HashMap<String, Arc<CertifiedKey>>,
-    /// What follows the `*.` of a wildcard.
+    /// The suffixes after the `*.` of wildcards.
     wildcards: HashMap<String, Arc<CertifiedKey>>,
 }
 
@@ -40,7 +41,7 @@ impl Identities {
         Self::with(default, None)
     }
 
-    /// A default identity that is to be [`renewed`](Self::renewed).
+    /// A default identity that must be [`renewed`](Self::renewed).
     pub(crate) fn renewing(identities: SelfSigned) -> Self {
         Self::with(identities.current().clone(), Some(identities))
     }
@@ -49,12 +50,12 @@ impl Identities {
         Self(RwLock::new(Table { default, renewing, exact: HashMap::new(), wildcards: HashMap::new() }))
     }
 
-    /// What renews itself here.
+    /// The identities that renew themselves, if there are any.
     pub(crate) fn self_signed(&self) -> Option<SelfSigned> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).renewing.clone()
     }
 
-    /// Shows the current one of these from now on. False, and without effect, if nothing renews itself here any more.
+    /// Switches to these identities. Returns false, without effect, if nothing renews itself here any more.
     pub(crate) fn renewed(&self, identities: SelfSigned) -> bool {
         let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if table.renewing.is_none() {
@@ -65,31 +66,31 @@ impl Identities {
         true
     }
 
-    /// The hash of the default identity, and of the one that will follow it by itself.
+    /// The hash of the default identity, and of the next one if it renews itself.
     pub(crate) fn hashes(&self) -> Vec<CertificateHash> {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let next = table.renewing.as_ref().map(|identities| identities.next().certificate_hash());
         std::iter::once(table.default.certificate_hash()).chain(next).collect()
     }
 
-    /// The identity for clients that ask for no name, or for one without an identity of its own.
+    /// The identity for clients that send no server name, or one without its own identity.
     pub(crate) fn default_identity(&self) -> Identity {
         self.0.read().unwrap_or_else(PoisonError::into_inner).default.clone()
     }
 
-    /// Sets the default identity; nothing renews itself any more.
+    /// Sets the default identity, which does not renew itself any more.
     pub(crate) fn set_default(&self, identity: Identity) {
         let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
         (table.default, table.renewing) = (identity, None);
     }
 
-    /// Sets the identity for a DNS name, or for the names that a wildcard stands for.
+    /// Sets the identity for a DNS name, or for all names that match a wildcard.
     pub(crate) fn set_named(&self, name: &str, identity: &Identity) -> Result<(), IdentityError> {
         let (suffix, wildcard) = match name.strip_prefix("*.") {
             Some(suffix) => (suffix, true),
             None => (name, false),
         };
-        // What a client asks for is a DNS name in its ASCII form (RFC 6066 §3): no other text would ever be found.
+        // Clients send DNS names in ASCII form (RFC 6066 §3), so other texts would never match.
         if rustls_pki_types::DnsName::try_from(suffix).is_err() || suffix.ends_with('.') {
             return Err(IdentityError::Name(name.to_owned()));
         }

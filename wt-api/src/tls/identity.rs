@@ -27,19 +27,20 @@ impl std::fmt::Debug for Identity {
 }
 
 impl Identity {
-    /// Reads a PEM chain, end entity first, and a PEM key (PKCS#8, PKCS#1 or SEC1), as ACME tools write them: text and
-    /// blocks of other kinds may stand before and between. Both may be the same text.
+    /// Reads a PEM chain, end entity first, and a PEM key (PKCS#8, PKCS#1 or SEC1), as ACME tools write them.
+    /// Text and other blocks may come before and in between. Both arguments may be the same text.
     ///
     /// # Errors
-    /// No certificate, no key, several keys, an encrypted key, or one that does not belong to the first certificate.
+    /// There is no certificate, no key or several keys; the key is encrypted, or does not belong to the first
+    /// certificate.
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, IdentityError> {
         Self::checked(pem::certificates(certificates)?, pem::private_key(key)?)
     }
 
-    /// Reads the same from two files, each read whole. They may be one file.
+    /// Reads the same from two files, each in one read. They may be the same file.
     ///
     /// # Errors
-    /// Those of [`from_pem`](Self::from_pem), and a file that cannot be read; each names the file.
+    /// Those of [`from_pem`](Self::from_pem), and an unreadable file. Each error names the file.
     pub fn from_pem_files(
         certificates: impl AsRef<Path>,
         key: impl AsRef<Path>,
@@ -58,7 +59,8 @@ impl Identity {
     /// Takes a DER chain, end entity first, and a DER key (PKCS#8, PKCS#1 or SEC1).
     ///
     /// # Errors
-    /// PEM, no certificate, a malformed key, or one that does not belong to the first certificate.
+    /// The input is PEM; there is no certificate; the key is malformed, or does not belong to the first
+    /// certificate.
     pub fn from_der(chain: Vec<Vec<u8>>, key: Vec<u8>) -> Result<Self, IdentityError> {
         if chain.iter().any(|certificate| pem::is_pem(certificate)) {
             return Err(IdentityError::PemForDer { what: pem::CHAIN });
@@ -70,11 +72,12 @@ impl Identity {
         Self::checked(chain.into_iter().map(CertificateDer::from).collect(), key)
     }
 
-    /// Makes an ECDSA P-256 certificate for `names` (DNS names and IP addresses) that is valid from an hour ago for
-    /// 13 days: clients, browsers included, accept it by its [`certificate_hash`](Self::certificate_hash).
+    /// Makes an ECDSA P-256 certificate for `names` (DNS names and IP addresses). It is valid for 13 days,
+    /// starting an hour ago. Clients, including browsers, accept it by its
+    /// [`certificate_hash`](Self::certificate_hash).
     ///
     /// # Errors
-    /// A name that no certificate can hold.
+    /// A certificate cannot contain one of the names.
     pub fn self_signed<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Result<Self, IdentityError> {
         Self::self_signed_at(names, crate::runtime::wall_clock())
     }
@@ -100,7 +103,7 @@ impl Identity {
         Self::generate(&rcgen::PKCS_ECDSA_P256_SHA256, None, names, (from, to))
     }
 
-    /// A certificate and signatures whose sizes never vary: an Ed25519 key and a given serial number.
+    /// A certificate and signatures of constant size: with an Ed25519 key and a given serial number.
     #[cfg(feature = "testing")]
     pub(crate) fn for_simulations<N: Into<String>>(
         names: impl IntoIterator<Item = N>,
@@ -168,7 +171,7 @@ impl Identity {
         self.certified.cert.iter().map(|certificate| pem::write("CERTIFICATE", certificate)).collect()
     }
 
-    /// The private key in PEM, to be kept where nobody else can read it.
+    /// The private key in PEM. Keep it where nobody else can read it.
     #[must_use]
     pub fn private_key_pem(&self) -> String {
         let label = match &*self.key {
@@ -179,26 +182,27 @@ impl Identity {
         pem::write(label, self.key.secret_der())
     }
 
-    /// From when until when the end-entity certificate is valid, to the second. `None` if it cannot be read.
+    /// The validity period of the end-entity certificate, to the second. `None` if it cannot be read.
     #[must_use]
     pub fn validity(&self) -> Option<(SystemTime, SystemTime)> {
         self.details().map(|details| (details.not_before, details.not_after))
     }
 
-    /// The DNS names and IP addresses that the end-entity certificate is for (RFC 5280 §4.2.1.6).
+    /// The DNS names and IP addresses for which the end-entity certificate is valid (RFC 5280 §4.2.1.6).
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         self.details().map(|details| details.names).unwrap_or_default()
     }
 
-    /// Base64 of the SHA-256 of the end-entity certificate's public key (its `SubjectPublicKeyInfo`), as Chromium's option
-    /// `--ignore-certificate-errors-spki-list` takes it. `None` if the certificate cannot be read.
+    /// The Base64 form of the SHA-256 of the end-entity certificate's public key (its
+    /// `SubjectPublicKeyInfo`), as Chromium's option `--ignore-certificate-errors-spki-list` takes it. `None`
+    /// if the certificate cannot be read.
     #[must_use]
     pub fn public_key_pin(&self) -> Option<String> {
         self.details().map(|details| details.public_key_pin)
     }
 
-    /// What the end-entity certificate says. `None` if it cannot be read.
+    /// The contents of the end-entity certificate. `None` if it cannot be read.
     #[must_use]
     pub fn details(&self) -> Option<CertificateDetails> {
         CertificateDetails::from_der(self.end_entity())
@@ -213,7 +217,7 @@ impl Identity {
     }
 }
 
-/// The key is not the first certificate's: perhaps another's of the chain.
+/// The error if the key does not belong to the first certificate; it may belong to another one of the chain.
 fn mismatch(certified: &CertifiedKey) -> IdentityError {
     let belongs = |certificate: &CertificateDer<'static>| {
         CertifiedKey::new(vec![certificate.clone()], Arc::clone(&certified.key)).keys_match().is_ok()

@@ -1,4 +1,4 @@
-//! What a client would say of a certificate, without a connection.
+//! Verifies a certificate as a client would, without a connection.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,9 +8,10 @@ use super::{client::verifier, common::Verdict, verify};
 use crate::{error::CertificateError, options::WebTransportOptions};
 
 impl WebTransportOptions {
-    /// Judges a certificate chain (DER, end entity first) as a client with these options would at the time `at`, if a
-    /// server at `host`, a name or an address without brackets, showed it. For tools that explain: a connection does
-    /// this by itself. With a rustls configuration of the application's own, the operating system's roots are asked.
+    /// Verifies a certificate chain (DER, end entity first) as a client with these options would at the time
+    /// `at`, if a server at `host` presented it. `host` is a name, or an address without brackets. This is
+    /// for diagnostic tools; a connection does it by itself. With an application's own rustls configuration,
+    /// the operating system's root certificates are used instead.
     ///
     /// # Errors
     /// Why the client would not connect.

@@ -1,6 +1,6 @@
-//! TLS configurations: identities of servers, and how clients judge them.
+//! TLS configurations: the identities of servers, and their verification by clients.
 //!
-//! Owns what rustls is told. Must never know connections.
+//! Owns the configuration of rustls. It must never know connections.
 
 mod certificate;
 mod client;

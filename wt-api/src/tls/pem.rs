@@ -1,6 +1,7 @@
-//! PEM: what people keep certificates and keys in.
+//! PEM, the file format of certificates and keys.
 //!
-//! Owns reading, with errors that tell what to do, and writing. Must never know what a certificate says.
+//! Owns reading, with errors that say what to do, and writing. It must never know the contents of a
+//! certificate.
 
 use rustls_pki_types::{
     CertificateDer, PrivateKeyDer,
@@ -9,21 +10,21 @@ use rustls_pki_types::{
 
 use crate::error::IdentityError;
 
-/// What errors call what is read.
+/// The names of the inputs in errors.
 pub(super) const CHAIN: &str = "certificate chain";
 pub(super) const KEY: &str = "private key";
 
-/// A file's content without the byte order mark that some editors put before it.
+/// The content without the byte order mark that some editors write.
 fn text(pem: &[u8]) -> &[u8] {
     pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(pem)
 }
 
-/// Whether bytes are PEM, whatever of: DER never begins like it.
+/// Whether bytes are PEM of any kind. DER never starts like PEM.
 pub(super) fn is_pem(bytes: &[u8]) -> bool {
     text(bytes).trim_ascii_start().starts_with(b"-----BEGIN ")
 }
 
-/// Whether bytes begin as certificates and keys in DER do: with a SEQUENCE, and what its length says (X.690 §8.1.3).
+/// Whether bytes start like certificates and keys in DER: with a SEQUENCE and its length (X.690 §8.1.3).
 fn is_der(bytes: &[u8]) -> bool {
     match bytes {
         [0x30, 0x81..=0x84, ..] => true,
@@ -40,7 +41,7 @@ fn sections(pem: &[u8], of: &'static str) -> Result<Vec<(SectionKind, Vec<u8>)>,
     sections.map_err(|error| IdentityError::Malformed(format!("the {of} is not readable PEM: {error}")))
 }
 
-/// All certificates in a text, in its order; other blocks and what is between them does not matter.
+/// All certificates in a text, in order. Other blocks and text in between are ignored.
 pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
     let found = sections(pem, CHAIN)?.into_iter();
     let chain: Vec<_> = found
@@ -50,9 +51,10 @@ pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, I
     if chain.is_empty() { Err(IdentityError::NoCertificate) } else { Ok(chain) }
 }
 
-/// The one private key in a text.
+/// The only private key in a text.
 pub(super) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, IdentityError> {
-    // PKCS#8 says so in its label, the older formats in a header inside the block (RFC 1421 §4.6.1.1).
+    // PKCS#8 marks encryption in its label, and older formats in a header inside the block (RFC 1421
+    // §4.6.1.1).
     let is_encrypted = |line: &[u8]| {
         let line = line.trim_ascii();
         line == b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
@@ -70,13 +72,13 @@ pub(super) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Identity
     }
 }
 
-/// One block.
+/// Writes one block.
 pub(super) fn write(label: &str, der: &[u8]) -> String {
     let base64 = base64(der);
     let mut pem = format!("-----BEGIN {label}-----\n");
     let mut rest = base64.as_str();
     while !rest.is_empty() {
-        // The alphabet is ASCII: every position is between characters.
+        // Base64 is ASCII, so every position is a character boundary.
         let (line, after) = rest.split_at(rest.len().min(64));
         pem.push_str(line);
         pem.push('\n');

@@ -1,7 +1,8 @@
-//! Self-signed identities that follow each other: clients that accept certificates by hash take none that is valid for
-//! more than two weeks, so a server that runs longer needs the next one in time, and its clients need to know it.
+//! Self-signed identities that replace each other. Clients accept a certificate by hash only if it is valid
+//! for at most two weeks. So a server that runs longer needs the next certificate in time, and its clients
+//! need to know it.
 //!
-//! Owns the schedule. Must never know clocks: the time is an argument.
+//! Owns the schedule. It must never know clocks: the time is an argument.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,19 +10,20 @@ use super::identity::Identity;
 use crate::{error::IdentityError, options::CertificateHash, runtime};
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// How long an identity is shown. The one after it is made when it begins, so that each exists for twice this time, and
-/// that stays below the 13 days for which a self-signed identity is valid.
+/// How long an identity is shown. The next one is made at the start of this period, so each exists for twice
+/// this time. That is less than the 13 days for which a self-signed identity is valid.
 const TURN: Duration = Duration::from_secs(6 * 86_400);
-/// Identities are valid from so long before they are made.
+/// How long before its creation an identity's validity starts.
 const EARLY: Duration = Duration::from_secs(3_600);
 
-/// A self-signed identity and the next one, for a server that runs longer than a certificate is valid.
+/// A self-signed identity and its successor, for a server that runs longer than a certificate is valid.
 ///
-/// An identity is shown for 6 days; the next one is made when it begins to be shown. So a client that knows
-/// [both hashes](Self::certificate_hashes) can connect for at least 6 days more, and each certificate is replaced
-/// after 12 of its 13 days.
+/// An identity is shown for 6 days. The next one is made when the current one is first shown. So a client
+/// that knows [both hashes](Self::certificate_hashes) can connect for at least 6 more days, and each
+/// certificate is replaced after 12 of its 13 days.
 ///
-/// [`ServerBuilder::renew_self_signed`](crate::ServerBuilder::renew_self_signed) does all this by itself.
+/// [`ServerBuilder::renew_self_signed`](crate::ServerBuilder::renew_self_signed) does all of this
+/// automatically.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -37,15 +39,15 @@ pub struct SelfSigned {
     names: Vec<String>,
     current: Identity,
     next: Identity,
-    /// When the next one is to be shown.
+    /// When the next identity must be shown.
     turn: SystemTime,
 }
 
 impl SelfSigned {
-    /// Makes two identities for `names`, as [`Identity::self_signed`] does, the first to be shown from now on.
+    /// Makes two identities for `names`, like [`Identity::self_signed`]. The first one is shown from now on.
     ///
     /// # Errors
-    /// A name that no certificate can hold.
+    /// A certificate cannot contain one of the names.
     pub fn new<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Result<Self, IdentityError> {
         Self::new_at(names, runtime::wall_clock())
     }
@@ -53,7 +55,7 @@ impl SelfSigned {
     /// The same for another time than now.
     ///
     /// # Errors
-    /// A name that no certificate can hold; a time that no certificate can hold.
+    /// A certificate cannot contain one of the names, or the time.
     pub fn new_at<N: Into<String>>(
         names: impl IntoIterator<Item = N>,
         now: SystemTime,
@@ -70,36 +72,36 @@ impl SelfSigned {
         &self.current
     }
 
-    /// The identity that will be shown after it; valid already.
+    /// The identity that will be shown next. It is already valid.
     #[must_use]
     pub fn next(&self) -> &Identity {
         &self.next
     }
 
-    /// The hashes of both, the current one first: what a client should know.
+    /// The hashes of both, the current one first. Clients should know both.
     #[must_use]
     pub fn certificate_hashes(&self) -> [CertificateHash; 2] {
         [self.current.certificate_hash(), self.next.certificate_hash()]
     }
 
-    /// When the next identity is to be shown.
+    /// When the next identity must be shown.
     #[must_use]
     pub fn renew_at(&self) -> SystemTime {
         self.turn
     }
 
-    /// Makes the next identity the current one, and one more, if it is time; true if so. If the calendar has
-    /// moved too far for that, in either direction, both are new.
+    /// If it is time, makes the next identity the current one, and makes a new next one. Returns whether it
+    /// did. If the calendar has jumped too far, in either direction, both identities are new.
     ///
     /// # Errors
-    /// No key could be made. Nothing has changed then.
+    /// No key could be generated. Nothing has changed then.
     pub fn renew(&mut self, now: SystemTime) -> Result<bool, IdentityError> {
-        // The calendar was set back to before anything here is valid.
+        // The calendar was set back to a time before the certificates are valid.
         let not_yet = later(now, TURN + EARLY) < self.turn;
         if now < self.turn && !not_yet {
             return Ok(false);
         }
-        // Later than a day after its turn, the next one would end before it is replaced.
+        // More than a day after its turn, the next one would expire before it is replaced.
         if not_yet || now > later(self.turn, DAY) {
             *self = Self::new_at(&self.names, now)?;
             return Ok(true);
@@ -111,7 +113,7 @@ impl SelfSigned {
     }
 }
 
-/// A time that cannot be represented never comes.
+/// Adds to a time. A time that cannot be represented is never reached.
 pub(super) fn later(time: SystemTime, by: Duration) -> SystemTime {
     time.checked_add(by).unwrap_or(time)
 }
@@ -127,14 +129,14 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000)
     }
 
-    /// Whether a browser that knows its hash would take it.
+    /// Whether a browser that knows its hash would accept it.
     fn is_good(identity: &Identity, now: SystemTime) -> bool {
         let options = WebTransportOptions::new().server_certificate_hashes([identity.certificate_hash()]);
         options.judge_certificate("localhost", &identity.certificate_chain(), now) == Ok(())
     }
 
     #[test]
-    fn both_are_valid_at_every_hour_of_twenty_days_and_what_was_next_comes_next() {
+    fn both_are_valid_at_every_hour_of_twenty_days_in_order() {
         let mut identities = SelfSigned::new_at(["localhost"], start()).unwrap();
         let (mut turns, mut now) = (0, start());
         while now < start() + 20 * DAY {
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_calendar_that_jumps_leaves_nothing_that_is_invalid() {
+    fn a_calendar_that_jumps_leaves_no_invalid_identity() {
         let jumps = [TURN, TURN + DAY, TURN + DAY + HOUR, 100 * DAY];
         for (now, kept) in jumps
             .map(|jump| (start() + jump, jump <= TURN + DAY))

@@ -1,4 +1,4 @@
-//! What rustls is told of a server: what it shows.
+//! A server's rustls configuration: what it presents.
 
 use std::sync::Arc;
 
@@ -25,7 +25,8 @@ pub(crate) fn own_server_config(config: &rustls::ServerConfig) -> Result<rustls:
     if config.alpn_protocols.is_empty() {
         config.alpn_protocols = vec![ALPN_H3.to_vec()];
     }
-    // rustls tells which versions a configuration has only by what it makes of it (RFC 9001 §4.2: TLS 1.3 or newer).
+    // rustls only shows the versions of a configuration when it makes a connection (RFC 9001 §4.2: TLS 1.3 or
+    // newer).
     let shared = Arc::new(config.clone());
     rustls::quic::ServerConnection::new(shared, rustls::quic::Version::V1, Vec::new())
         .map_err(|error| ServerError::NotForQuic(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! The task that shows a running server's next self-signed identity in time.
+//! The task that renews a running server's self-signed identity in time.
 
 use std::{
     sync::{Arc, Weak},
@@ -8,10 +8,10 @@ use std::{
 use super::{identities::Identities, renewal::later};
 use crate::runtime::{self, RuntimeHandle};
 
-/// How often the calendar is looked at: it may be set, and a machine may sleep, without the timer noticing.
+/// How often the calendar is read. It may be set, and a machine may sleep, without the timer noticing.
 const LOOK: Duration = Duration::from_secs(3_600);
 
-/// Renews a server's identity until the server is gone, or has an identity of another kind.
+/// Renews a server's identity until the server is gone, or has another kind of identity.
 pub(crate) async fn renew(identities: Weak<Identities>, runtime: RuntimeHandle) {
     loop {
         let now = runtime.wall_clock();
@@ -23,13 +23,14 @@ pub(crate) async fn renew(identities: Weak<Identities>, runtime: RuntimeHandle) 
     }
 }
 
-/// Renews if it is time; tells when to look again.
+/// Renews if it is time. Returns when to check again.
 fn look(identities: &Arc<Identities>, now: SystemTime) -> Option<SystemTime> {
     let mut renewing = identities.self_signed()?;
     match renewing.renew(now) {
         Ok(true) => {
             let at = renewing.renew_at();
-            // Keys are made outside the lock: the application may have set another identity meanwhile.
+            // Keys are generated outside the lock, so the application may have set another identity
+            // meanwhile.
             identities.renewed(renewing).then(|| {
                 tracing::info!("the self-signed certificate was renewed");
                 at

@@ -1,4 +1,4 @@
-//! How a client judges a server's certificate.
+//! A client's verification of a server's certificate.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{error::CertificateError, options::CertificateHash};
 /// The longest validity of a certificate that is accepted by hash, in seconds (W3C "custom certificate requirements").
 const MAX_VALIDITY: i64 = 14 * 24 * 60 * 60;
 
-/// Passes everything on and notes why a certificate was refused.
+/// A verifier that delegates to another one and records why a certificate was refused.
 #[derive(Debug)]
 pub(super) struct Recording {
     pub(super) inner: Arc<dyn ServerCertVerifier>,
@@ -38,7 +38,7 @@ impl ServerCertVerifier for Recording {
             && self.verdict.get().is_none()
         {
             let mut why = translate(error, server_name);
-            // The library that checks it has no name for this one.
+            // The inner verifier has no specific error for this.
             if matches!(why, CertificateError::Other(_)) && is_authority(end_entity) {
                 why = CertificateError::IsAuthority;
             }
@@ -89,7 +89,7 @@ fn translate(error: &Error, name: &ServerName<'_>) -> CertificateError {
             CertificateError::WrongName { name: name.to_str().into_owned() }
         }
         RustlsCertificateError::UnknownIssuer => CertificateError::UnknownIssuer,
-        // What `ByHash` found.
+        // The error of `ByHash`.
         RustlsCertificateError::Other(other) => match other.0.downcast_ref::<CertificateError>() {
             Some(found) => found.clone(),
             None => CertificateError::Other(error.to_string().into()),
@@ -98,7 +98,7 @@ fn translate(error: &Error, name: &ServerName<'_>) -> CertificateError {
     }
 }
 
-/// Accepts certificates by their SHA-256, as W3C's `serverCertificateHashes` says.
+/// Accepts certificates by their SHA-256 (W3C `serverCertificateHashes`).
 #[derive(Debug)]
 pub(super) struct ByHash {
     pub(super) hashes: Vec<CertificateHash>,
@@ -128,7 +128,7 @@ impl ByHash {
         if length > MAX_VALIDITY {
             return Err(CertificateError::ValidForTooLong { days: length.unsigned_abs() / 86_400 });
         }
-        // The key's algorithm, not the signature's: 1.2.840.113549.1.1 and what is below it is RSA.
+        // The key's algorithm, not the signature's: RSA is 1.2.840.113549.1.1 and everything below it.
         let algorithm = certificate.public_key().algorithm.algorithm.to_id_string();
         if algorithm.starts_with("1.2.840.113549.1.1.") {
             return Err(CertificateError::RsaKey);

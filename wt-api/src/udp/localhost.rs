@@ -1,10 +1,10 @@
-//! What `localhost` is, whatever the system's resolver says of it (RFC 6761 §6.3): some know the name in one family alone, some
-//! ask the network for it.
+//! The addresses of `localhost`, whatever the system's resolver says (RFC 6761 §6.3). Some resolvers know the
+//! name in one family only, and some ask the network for it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Both loopback addresses, if the name is `localhost` or ends in it, in the order in which browsers take them. `None`: the
-/// resolver is to be asked.
+/// Both loopback addresses, in the order in which browsers try them, if the name is `localhost` or ends in
+/// `.localhost`. `None` if the resolver must be asked.
 #[must_use]
 pub fn loopback(host: &str) -> Option<[IpAddr; 2]> {
     let host = host.strip_suffix('.').unwrap_or(host);

@@ -1,8 +1,9 @@
-//! UDP as the tools of this workspace share it with the driver: a socket that does without what the system refuses, and
-//! trains of datagrams of which nothing is lost when a send is refused; and what `localhost` is. Not part of the API: it may change at any time.
+//! UDP for the driver and for the tools of this workspace: a socket that does without the features that the
+//! system refuses, trains of datagrams without loss when a send is refused, and the addresses of `localhost`.
+//! This module is not part of the API and may change at any time.
 //!
-//! Lowest first: `refusal` names what the system answers, `reports` what the network does, `trains` decides what to do about it, `socket` asks the
-//! system.
+//! Lowest first: `refusal` classifies the system's errors, and `reports` those of the network. `trains`
+//! decides how to react, and `socket` calls the system.
 
 mod localhost;
 mod refusal;

@@ -1,4 +1,4 @@
-//! What the system says when it does not send, by what there is to do about it.
+//! The system's errors when it does not send, classified by how to react.
 
 use std::io;
 
@@ -7,12 +7,12 @@ const IS_LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
 const NO_BUFFERS: i32 = number(105, 55, 10_055);
 /// `ENOPROTOOPT`, `WSAENOPROTOOPT`.
 const NO_OPTION: i32 = number(92, 42, 10_042);
-/// `EIO`. Windows has another error of this number, which has a name.
+/// `EIO`. On Windows this number is another error, which has a name.
 const IO_ERROR: i32 = 5;
 /// `EPERM`.
 const NOT_PERMITTED: i32 = 1;
 
-/// The number of an error where this is built: on Linux, on systems of BSD's kind, on Windows.
+/// The number of an error on the target system: Linux, a BSD, or Windows.
 const fn number(linux: i32, bsd: i32, windows: i32) -> i32 {
     if cfg!(windows) {
         windows
@@ -26,16 +26,16 @@ const fn number(linux: i32, bsd: i32, windows: i32) -> i32 {
 /// Why a send was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// The socket's buffer is full: it tells when there is room.
+    /// The socket's buffer is full. Readiness tells when there is room.
     Full,
-    /// The system has no memory for it now (`ENOBUFS`, `ENOMEM`). It does not tell when it has.
+    /// The system has no memory for it now (`ENOBUFS`, `ENOMEM`). Nothing tells when it has.
     NoMemory,
-    /// Too long (`EMSGSIZE`), as a train or as a datagram.
+    /// The train or the datagram is too long (`EMSGSIZE`).
     TooLong,
-    /// Something about the call is not supported (`EIO`, `EINVAL`, `EOPNOTSUPP`, `ENOPROTOOPT`): segmentation, a mark, a
-    /// source address.
+    /// The system does not support a feature of the call (`EIO`, `EINVAL`, `EOPNOTSUPP`, `ENOPROTOOPT`):
+    /// segmentation, an ECN mark, or a source address.
     Unsupported,
-    /// Anything else: no route, a filter, an answer of the network to what was sent before.
+    /// Anything else: no route, a filter, or an error that an earlier datagram caused.
     Network,
 }
 
@@ -54,7 +54,7 @@ impl Refusal {
     }
 }
 
-/// By the system's own number, for errors that the standard library has no name for.
+/// Classifies by the system's error number, for errors that the standard library does not name.
 fn of_code(code: i32) -> Refusal {
     match code {
         NO_BUFFERS => Refusal::NoMemory,
@@ -63,7 +63,7 @@ fn of_code(code: i32) -> Refusal {
     }
 }
 
-/// Whether an error says that this host cannot send to an address, or may not.
+/// Whether an error says that this host cannot, or may not, send to an address.
 fn is_unreachable(error: &io::Error) -> bool {
     use io::ErrorKind::{
         AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable, PermissionDenied,
@@ -74,8 +74,8 @@ fn is_unreachable(error: &io::Error) -> bool {
     )
 }
 
-/// Whether an error of receiving is the network's answer to something that was sent, and says that it led nowhere. What this
-/// host's policy forbids (`EPERM`) is no answer: the network's own refusals are `EACCES`.
+/// Whether an error of a receive call is a report of the network that a datagram could not be delivered.
+/// `EPERM` comes from this host's policy, and is not such a report; the network's refusals are `EACCES`.
 pub(crate) fn is_answer_unreachable(error: &io::Error) -> bool {
     is_unreachable(error) && error.raw_os_error() != Some(NOT_PERMITTED)
 }

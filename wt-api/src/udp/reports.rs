@@ -1,24 +1,25 @@
-//! What the network reports of datagrams that were sent (ICMP), and what is told of those that come: systems tell it in different
-//! ways.
+//! Reports of the network about sent datagrams (ICMP), and ancillary data of received ones, both of which
+//! depend on the system.
 //!
-//! The one place in the library that asks which system this is.
+//! This is the only module of the library that distinguishes operating systems.
 
 use std::{io, net::SocketAddr};
 
 use quinn_udp::UdpSocketState;
 
-/// What the network reports of a datagram that was sent.
+/// A report of the network about a datagram that was sent.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_structs, reason = "for the programs of this workspace alone")]
 pub struct NetworkReport {
-    /// What became of it.
+    /// Why it was not delivered.
     pub error: io::Error,
-    /// Where it was sent, if the system tells.
+    /// Its destination, if the system tells.
     pub to: Option<SocketAddr>,
 }
 
-/// What a receive call reports, by the same name on every system: that nothing listens on a port (ICMP port unreachable)
-/// is a refused connection on Unix and one that was reset on Windows. A UDP socket has no other that could be reset.
+/// Gives an error of a receive call the same kind on every system. If nothing listens on a port (ICMP port
+/// unreachable), Unix reports a refused connection, and Windows a reset one. A UDP socket has no other
+/// connection that could be reset.
 pub(super) fn answered(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::ConnectionReset => io::Error::new(io::ErrorKind::ConnectionRefused, error),
@@ -26,20 +27,20 @@ pub(super) fn answered(error: io::Error) -> io::Error {
     }
 }
 
-/// Asks the system to keep what the network reports of datagrams that were sent.
+/// Makes the system queue the network's reports about sent datagrams.
 #[cfg(unix)]
 pub(super) fn report_errors(state: &UdpSocketState, socket: quinn_udp::UdpSockRef<'_>) {
-    // A system that keeps no such errors has fewer of them to tell, and a connection ends by its timers.
+    // Without this queue there are fewer reports, and connections end by their timers.
     let _ = state.enable_transport_errors(socket);
 }
 
-/// Windows keeps no such errors apart: it tells them as the result of the next call that receives, unasked.
+/// Windows has no such queue. It returns these errors from the next receive call without being asked.
 #[cfg(not(unix))]
 pub(super) fn report_errors(_: &UdpSocketState, _: quinn_udp::UdpSockRef<'_>) {}
 
-/// Has the system not tell when each datagram came, which quinn-udp 0.6 asks for and nobody here reads. Its buffer has no room
-/// for that beside the rest: the system cut off the ECN mark of each train, so that ECN looked broken on every path, and was
-/// given up.
+/// Turns off the receive timestamps that quinn-udp 0.6 enables and that this library does not use.
+/// quinn-udp's control buffer has no room for them: the system cut off the ECN mark of each train, so ECN
+/// seemed to fail on every path and was disabled.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn forgo_timestamps(socket: &socket2::Socket) -> io::Result<()> {
     use nix::sys::socket::{setsockopt, sockopt::ReceiveTimestampns};
@@ -51,13 +52,13 @@ pub(super) fn forgo_timestamps(_: &socket2::Socket) -> io::Result<()> {
     Ok(())
 }
 
-/// Room for what the system says beside a report: the report, and on which interface it came.
+/// The control buffer for a report, which also holds the interface on which it arrived.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[repr(align(16))]
 struct Control([u8; 256]);
 
-/// The next report of those that the system has kept. quinn-udp names who reports it, which may be a router; a socket with
-/// several peers has to know whom it is about.
+/// The next queued report. quinn-udp names the sender of the report, which may be a router. A socket with
+/// several peers needs the destination that the report is about.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn next_report(socket: &tokio::net::UdpSocket) -> Option<NetworkReport> {
     use std::os::fd::AsRawFd as _;
@@ -83,7 +84,7 @@ pub(super) fn next_report(socket: &tokio::net::UdpSocket) -> Option<NetworkRepor
             }
             _ => None,
         });
-        // Whatever else is kept there is no report.
+        // Other messages in the queue are not reports.
         let Some(number) = number else { continue };
         let to = message.address.and_then(|address| {
             let v4 = address.as_sockaddr_in().map(|address| SocketAddr::V4((*address).into()));

@@ -1,6 +1,6 @@
 //! A UDP socket of the operating system, on tokio.
 //!
-//! Owns the socket, and what the system can tell and be told with each datagram. Must never know QUIC.
+//! Owns the socket, and the ancillary data of each datagram. It must never know QUIC.
 
 use std::{
     io::{self, IoSliceMut},
@@ -16,54 +16,56 @@ use super::{
     trains::TrainSocket,
 };
 
-/// How a socket is made. What it sends is never cut up on the way where the system can forbid that
-/// ([`UdpSocket::may_fragment`]): QUIC asks for it (RFC 9000 §14), and path MTU discovery rests on it.
+/// How to make a socket. Its datagrams are never fragmented where the system can forbid that
+/// ([`UdpSocket::may_fragment`]). QUIC requires it (RFC 9000 §14), and path MTU discovery depends on it.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "for the programs of this workspace alone")]
 pub struct SocketOptions {
     /// The address; port 0 lets the system choose.
     pub address: SocketAddr,
-    /// Whether an IPv6 socket leaves IPv4 to others.
+    /// Whether an IPv6 socket does not receive IPv4.
     pub only_v6: bool,
-    /// Whether errors that the network reports (ICMP) are wanted.
+    /// Whether to report errors of the network (ICMP).
     pub transport_errors: bool,
-    /// What the system is asked to hold each way, in bytes; it may give less.
+    /// The size of the system's buffer to ask for in each direction, in bytes; the system may give less.
     pub buffer: usize,
 }
 
 /// A UDP socket.
 ///
-/// Where the system refuses to tell or to be told of ECN marks and local addresses, as some sandboxes do, the socket does
-/// without: datagrams go and come one by one, and path MTU discovery has nothing to rest on.
+/// Some sandboxes do not support ECN marks and local addresses. There the socket works without them: it sends
+/// and receives datagrams one by one, and path MTU discovery is not possible.
 #[derive(Debug)]
 pub struct UdpSocket {
     io: tokio::net::UdpSocket,
-    /// What the system can do beside datagrams, if anything.
+    /// Support for ancillary data and offload, if there is any.
     state: Option<UdpSocketState>,
-    /// It has IPv6, and reaches IPv4 by addresses that are mapped into it.
+    /// Whether it is an IPv6 socket that reaches IPv4 through mapped addresses.
     dual: bool,
 }
 
 impl UdpSocket {
-    /// Binds; must be called within a tokio runtime.
+    /// Binds a socket; must be called within a tokio runtime.
     ///
     /// # Errors
-    /// The system has no such socket, or the address is not to be had.
+    /// The system has no such socket, or the address cannot be used.
     pub fn bind(options: &SocketOptions) -> io::Result<Self> {
         Self::bind_with(options, false, |socket| UdpSocketState::new(socket.into()))
     }
 
-    /// Whether the system shares out what comes to an address among several sockets.
+    /// Whether the system can distribute the datagrams for an address among several sockets.
     pub const CAN_SHARE: bool = cfg!(target_os = "linux");
 
-    /// Binds so many sockets to one address, at least one; must be called within a tokio runtime. The system gives what comes
-    /// from one address and port to the same socket as long as they are all open. Another program that wants the address is
-    /// told that it is in use, as with one socket.
+    /// Binds `count` sockets to one address, at least one; must be called within a tokio runtime. The system
+    /// delivers datagrams from the same remote address and port to the same socket, as long as all of them
+    /// are open. Another program that wants the address gets an error, as with one socket.
     ///
     /// # Errors
-    /// As [`bind`](Self::bind); more than one where the system [cannot share](Self::CAN_SHARE) them.
+    /// As [`bind`](Self::bind). More than one socket fails where the system [cannot share](Self::CAN_SHARE)
+    /// an address.
     pub fn bind_shared(options: &SocketOptions, count: usize) -> io::Result<Vec<Self>> {
-        // It is bound without sharing: that fails where another program has the address, even one that shares it.
+        // The first socket is bound without sharing, so that binding fails if another program has the
+        // address, even a shared one.
         let first = Self::bind(options)?;
         let address = first.local_address()?;
         let mut sockets = vec![first];
@@ -77,7 +79,8 @@ impl UdpSocket {
         Ok(sockets)
     }
 
-    /// Binds, and `prepare`s what the system can do beside datagrams. `shares`: beside a socket that has the address.
+    /// Binds, and calls `prepare` for ancillary data and offload. `shares` is whether another socket has the
+    /// address already.
     pub(super) fn bind_with(
         options: &SocketOptions,
         shares: bool,
@@ -92,14 +95,14 @@ impl UdpSocket {
             share(&socket)?;
         }
         socket.bind(&options.address.into())?;
-        // Larger buffers are welcome, not needed.
+        // Larger buffers are welcome, but not necessary.
         let _ = socket.set_recv_buffer_size(options.buffer);
         let _ = socket.set_send_buffer_size(options.buffer);
         Self::equip(socket, options.transport_errors, prepare)
     }
 
-    /// Takes a bound socket of the application's, whose buffers stay as they are; must be called within a tokio runtime. With
-    /// `transport_errors`, errors that the network reports (ICMP) are wanted.
+    /// Takes a bound socket from the application, and keeps its buffer sizes; must be called within a tokio
+    /// runtime. `transport_errors` is whether to report errors of the network (ICMP).
     ///
     /// # Errors
     /// The socket is connected to a peer, or the system refuses to drive it.
@@ -111,7 +114,7 @@ impl UdpSocket {
         Self::equip(socket.into(), transport_errors, |socket| UdpSocketState::new(socket.into()))
     }
 
-    /// Has a bound socket tell and be told what QUIC needs.
+    /// Sets up a bound socket for QUIC.
     fn equip(
         socket: socket2::Socket,
         transport_errors: bool,
@@ -139,10 +142,10 @@ impl UdpSocket {
         Ok(Self { io: tokio::net::UdpSocket::from_std(socket.into())?, state, dual })
     }
 
-    /// Receives what is there into `buffers`; how many were filled.
+    /// Receives available datagrams into `buffers`. Returns how many buffers were filled.
     ///
     /// # Errors
-    /// `WouldBlock` if nothing is there; what the network or the system reported.
+    /// `WouldBlock` if there are none; otherwise the error of the network or the system.
     pub fn try_recv(&self, buffers: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> io::Result<usize> {
         if let Some(state) = &self.state {
             return self
@@ -157,11 +160,11 @@ impl UdpSocket {
         Ok(1)
     }
 
-    /// Receives into `buffers`; how many were filled.
+    /// Receives into `buffers`. Returns how many buffers were filled.
     ///
     /// # Errors
-    /// What the network or the system reported. The network's reports are then to be [taken](Self::take_report), until there
-    /// is none: one that is left keeps the socket "ready".
+    /// The error of the network or the system. After it, [take](Self::take_report) the network's reports
+    /// until there are none, because a queued report keeps the socket "ready".
     pub fn poll_recv(
         &self,
         cx: &mut Context<'_>,
@@ -177,7 +180,7 @@ impl UdpSocket {
         }
     }
 
-    /// Ready when sending may work again.
+    /// Ready when sending may succeed again.
     ///
     /// # Errors
     /// The runtime is gone.
@@ -185,7 +188,7 @@ impl UdpSocket {
         self.io.poll_send_ready(cx)
     }
 
-    /// Waits until there is something to read, or room to write, as `interest` asks.
+    /// Waits until the socket can be read or written, as `interest` says.
     ///
     /// # Errors
     /// The runtime is gone.
@@ -193,19 +196,19 @@ impl UdpSocket {
         self.io.ready(interest).await
     }
 
-    /// Takes an error that the network reported: readiness does not tell of those.
+    /// Takes a queued report of the network. Readiness does not announce these.
     pub fn take_report(&self) -> Option<NetworkReport> {
         next_report(&self.io)
     }
 
-    /// Asks for errors that the network reports, of a socket that did not.
+    /// Enables reports of the network on a socket that was made without them.
     pub fn want_reports(&self) {
         if let Some(state) = &self.state {
             report_errors(state, (&self.io).into());
         }
     }
 
-    /// How the socket has to write an address to send there, if it can.
+    /// The form in which the socket must write an address to send there; `None` if it cannot reach it.
     pub fn reach(&self, remote: SocketAddr) -> Option<SocketAddr> {
         let local = self.local_address().ok()?;
         match remote {
@@ -217,26 +220,27 @@ impl UdpSocket {
         }
     }
 
-    /// Whether the network may cut up what is sent. Larger datagrams must not be tried then: they would arrive.
+    /// Whether the network may fragment what is sent. If so, larger datagrams must not be probed, because
+    /// they would arrive.
     pub fn may_fragment(&self) -> bool {
         self.state.as_ref().is_none_or(UdpSocketState::may_fragment)
     }
 
-    /// Segments that one send can carry.
+    /// How many segments one send can carry.
     pub fn max_gso_segments(&self) -> usize {
         self.state.as_ref().map_or(1, UdpSocketState::max_gso_segments)
     }
 
-    /// The address.
+    /// The local address.
     ///
     /// # Errors
-    /// The system does not tell.
+    /// The system does not tell it.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.io.local_addr()
     }
 }
 
-/// Lets other sockets of this user have the same address (`SO_REUSEPORT`).
+/// Lets other sockets of this user bind the same address (`SO_REUSEPORT`).
 #[cfg(target_os = "linux")]
 fn share<'a, S>(socket: &'a S) -> io::Result<()>
 where
@@ -245,7 +249,7 @@ where
     socket2::SockRef::from(socket).set_reuse_port(true)
 }
 
-/// Elsewhere sockets of one address do not share out what comes: the last one gets it all.
+/// On other systems the last socket of an address gets all datagrams.
 #[cfg(not(target_os = "linux"))]
 fn share<S>(_: &S) -> io::Result<()> {
     let cause = "this system does not share an address out among several sockets: set shards to 1";
@@ -259,8 +263,8 @@ impl TrainSocket for UdpSocket {
         };
         let before = state.max_gso_segments();
         let sent = self.io.try_io(Interest::WRITABLE, || state.try_send((&self.io).into(), transmit));
-        // The library tries again without a mark where the system calls a message invalid, over IPv4. Otherwise it would
-        // not be known that this helped, and why no datagram is marked any more.
+        // quinn-udp retries without a mark if the system calls a message invalid, over IPv4. This detects
+        // that the retry succeeded, because no datagram is marked any more.
         if sent.is_ok() && before > 1 && state.max_gso_segments() == 1 {
             tracing::warn!("the system refuses ECN marks over IPv4: datagrams leave without");
         }

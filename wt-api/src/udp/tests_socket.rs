@@ -1,4 +1,5 @@
-//! Real sockets: every size of datagram passes, and what the system refuses is done without.
+//! Real sockets: datagrams of every size arrive, and a socket works without the features that the system
+//! refuses.
 
 use std::{
     io::{self, IoSliceMut},
@@ -16,7 +17,7 @@ fn options(address: &str) -> SocketOptions {
     SocketOptions { address, only_v6: true, transport_errors: true, buffer: 4 << 20 }
 }
 
-/// Both ends over loopback; `None` where the machine has no such family.
+/// Both ends over loopback; `None` if the machine does not have the address family.
 fn pair(address: &str) -> Option<(UdpSocket, UdpSocket, SocketAddr)> {
     let receiver = UdpSocket::bind(&options(address)).ok()?;
     let sender = UdpSocket::bind(&options(address)).ok()?;
@@ -35,7 +36,7 @@ async fn send(trains: &mut Trains, socket: &UdpSocket, transmit: Transmit, conte
     }
 }
 
-/// Receives this many bytes, as the datagrams that they came in.
+/// Receives this many bytes, as the datagrams in which they arrived.
 async fn receive(socket: &UdpSocket, mut bytes: usize) -> Vec<Vec<u8>> {
     let (mut buffer, mut datagrams) = (vec![0; 64 << 10], Vec::new());
     while bytes > 0 {
@@ -95,9 +96,10 @@ async fn a_socket_without_marks_sends_and_receives_all_the_same() {
     }
 }
 
-/// Clients are shared out among the sockets of an address, each of them always to the same one; and the address is taken.
+/// Clients are distributed among the sockets of an address, each always to the same socket. The address is in
+/// use.
 #[tokio::test]
-async fn sockets_share_out_what_comes_to_their_address_and_nobody_else_gets_it() {
+async fn sockets_share_the_datagrams_for_their_address_and_nobody_else_gets_them() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let Ok(sockets) = UdpSocket::bind_shared(&options(address), 3) else { continue };
         let remote = sockets[0].local_address().expect("bound");
@@ -134,8 +136,8 @@ async fn sockets_share_out_what_comes_to_their_address_and_nobody_else_gets_it()
     }
 }
 
-/// What the system tells of a train that it received as one message fits into the room that is given for it: sizes, addresses,
-/// and the mark, without which ECN counts as broken (RFC 9000 §13.4.2.1).
+/// The ancillary data of a train that was received as one message fits into the control buffer: sizes,
+/// addresses, and the mark. Without the mark, ECN would count as broken (RFC 9000 §13.4.2.1).
 #[tokio::test]
 async fn a_train_arrives_with_its_mark() {
     for address in ["127.0.0.1:0", "[::1]:0"] {

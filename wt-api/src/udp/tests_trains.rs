@@ -1,4 +1,4 @@
-//! Trains against scripted sockets: what is refused leaves in another way, once and in order.
+//! Trains on scripted sockets: refused parts leave in another way, once and in order.
 
 use std::{cell::RefCell, io, net::SocketAddr, time::Duration};
 
@@ -7,7 +7,7 @@ use quic_core::{Transmit, base::Ecn};
 
 use super::{Progress, SendTrouble, Train, TrainSocket, Trains};
 
-/// The numbers of errors on Linux.
+/// The error numbers on Linux.
 mod errno {
     pub(super) const EPERM: i32 = 1;
     pub(super) const EIO: i32 = 5;
@@ -24,7 +24,7 @@ mod errno {
     pub(super) const EHOSTUNREACH: i32 = 113;
 }
 
-/// What a call was made with.
+/// The arguments of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Call {
     number: usize,
@@ -34,11 +34,11 @@ struct Call {
     plain: bool,
 }
 
-/// A socket that answers by a script and keeps what it took.
+/// A socket that returns scripted results and keeps accepted datagrams.
 struct Scripted<F> {
     answer: F,
     calls: RefCell<usize>,
-    /// Datagrams as the network would see them.
+    /// The datagrams as the network would see them.
     taken: RefCell<Vec<Vec<u8>>>,
 }
 
@@ -83,7 +83,7 @@ fn bytes(size: usize) -> Vec<u8> {
     (0..size).map(|at| (at % 251) as u8).collect()
 }
 
-/// Sends until the train is done; how often it had to wait, and the trouble.
+/// Sends until the train is done. Returns how often it had to wait, and the trouble.
 fn drive<F: Fn(Call) -> Option<i32>>(
     trains: &mut Trains,
     socket: &Scripted<F>,
@@ -109,7 +109,7 @@ const V4: &str = "192.0.2.1:443";
 const V6: &str = "[2001:db8::1]:443";
 
 #[test]
-fn a_train_is_no_longer_than_a_link_takes_whole() {
+fn a_train_is_no_longer_than_a_link_carries_in_one_piece() {
     let trains = Trains::new(64);
     for size in (1200..=1500).chain([9000, 40_000]) {
         let segments = |remote: &str| trains.segments(size, &remote.parse().expect("an address"));
@@ -126,14 +126,14 @@ fn a_train_is_no_longer_than_a_link_takes_whole() {
 }
 
 #[test]
-fn a_train_too_long_leaves_in_shorter_ones_and_the_next_is_shorter_at_once() {
+fn a_too_long_train_leaves_in_shorter_ones_and_the_next_is_shorter() {
     let mut trains = Trains::new(64);
     let socket = Scripted::new(|call| (call.bytes > 30_000).then_some(errno::EMSGSIZE));
     let whole = transmit(45 * 1452 - 100, 1452, V4);
     let (waits, trouble) = drive(&mut trains, &socket, whole);
     assert!(waits == 0 && trouble.is_none(), "{trouble:?}");
     expect_all(&socket, &whole);
-    // Whatever the system's limit is, it is found after a bounded number of refusals.
+    // Any limit of the system is found after a bounded number of refusals.
     let mut last = u64::MAX;
     for _ in 0..64 {
         last = trains.refused();
@@ -145,14 +145,14 @@ fn a_train_too_long_leaves_in_shorter_ones_and_the_next_is_shorter_at_once() {
     assert_eq!(
         trains.segments(1452, &V6.parse().expect("an address")),
         45,
-        "the other family is not concerned"
+        "the other family is not affected"
     );
 }
 
 #[test]
-fn a_datagram_too_large_is_told_of_and_the_shorter_last_one_leaves() {
+fn a_too_large_datagram_is_reported_and_the_shorter_last_one_leaves() {
     for code in [errno::EMSGSIZE, errno::EINVAL] {
-        // Some kernels call a train of segments that are too large invalid, and only a single one too long.
+        // Some kernels report a train of too large segments as invalid, and only a single one as too long.
         let socket = Scripted::new(|call| match (call.segments, call.bytes) {
             (1, ..=1400) => None,
             (1, _) => Some(errno::EMSGSIZE),
@@ -164,7 +164,7 @@ fn a_datagram_too_large_is_told_of_and_the_shorter_last_one_leaves() {
         assert!(trouble.failed.is_none());
         assert_eq!(*socket.taken.borrow(), [bytes(10 * 1452 + 700).split_off(10 * 1452)]);
         assert!(socket.calls() < 16, "not one call for each: {}", socket.calls());
-        assert_eq!(trains.segments(1400, &V4.parse().expect("an address")), 46, "offload is not to blame");
+        assert_eq!(trains.segments(1400, &V4.parse().expect("an address")), 46, "offload stays enabled");
     }
 }
 
@@ -183,7 +183,7 @@ fn an_answer_to_an_earlier_datagram_costs_nothing() {
 }
 
 #[test]
-fn offload_that_is_refused_is_left_out_from_then_on() {
+fn refused_offload_is_disabled() {
     for code in [errno::EIO, errno::EINVAL] {
         let socket = Scripted::new(|call| (call.segments > 1 && !call.plain).then_some(code));
         let mut trains = Trains::new(64);
@@ -198,7 +198,7 @@ fn offload_that_is_refused_is_left_out_from_then_on() {
 }
 
 #[test]
-fn marks_that_are_refused_are_left_out_from_then_on() {
+fn refused_marks_are_disabled() {
     for code in [errno::EIO, errno::EINVAL, errno::ENOPROTOOPT] {
         let socket = Scripted::new(|call| (!call.plain).then_some(code));
         let mut trains = Trains::new(64);
@@ -214,24 +214,24 @@ fn marks_that_are_refused_are_left_out_from_then_on() {
         assert_eq!(
             trains.segments(1300, &V4.parse().expect("an address")),
             50,
-            "the other family is not concerned"
+            "the other family is not affected"
         );
     }
 }
 
 #[test]
-fn a_source_address_that_is_gone_is_left_out_of_its_train_alone() {
+fn an_unusable_source_address_is_omitted_for_its_train_only() {
     let socket = Scripted::new(|call| call.source.then_some(errno::EINVAL));
     let mut trains = Trains::new(64);
     let whole = transmit(30 * 1300, 1300, V4);
     let (_, trouble) = drive(&mut trains, &socket, whole);
     assert!(trouble.is_none(), "{trouble:?}");
     expect_all(&socket, &whole);
-    assert_eq!(trains.segments(1300, &whole.remote), 50, "neither offload nor marks are to blame");
+    assert_eq!(trains.segments(1300, &whole.remote), 50, "offload and marks stay enabled");
 }
 
 #[test]
-fn a_system_without_memory_is_asked_again_ever_more_slowly() {
+fn without_memory_retries_become_slower() {
     let socket = Scripted::new(|call| (call.number <= 12).then_some(errno::ENOBUFS));
     let mut trains = Trains::new(64);
     let whole = transmit(45 * 1452, 1452, V4);
@@ -249,7 +249,7 @@ fn a_system_without_memory_is_asked_again_ever_more_slowly() {
 }
 
 #[test]
-fn what_no_way_helps_is_the_networks_business_and_told() {
+fn a_train_that_cannot_be_sent_counts_as_lost_and_is_reported() {
     for code in
         [errno::ENETUNREACH, errno::EHOSTUNREACH, errno::EACCES, errno::EPERM, errno::ENETDOWN, errno::EINVAL]
     {
@@ -258,12 +258,13 @@ fn what_no_way_helps_is_the_networks_business_and_told() {
         let (_, trouble) = drive(&mut trains, &socket, transmit(45 * 1452, 1452, V4));
         assert_eq!(trouble.failed.and_then(|error| error.raw_os_error()), Some(code));
         assert!(socket.calls() <= 4, "the rest is not tried: {}", socket.calls());
-        assert_eq!(trains.segments(1452, &V4.parse().expect("an address")), 45, "nothing was learnt");
+        assert_eq!(trains.segments(1452, &V4.parse().expect("an address")), 45, "the limit is unchanged");
     }
 }
 
 proptest! {
-    /// Whatever is refused for a time, each datagram leaves once, in order, and the parts are of the family's limits.
+    /// Whatever is refused for a time, each datagram leaves once and in order, and the parts respect the
+    /// limits of the family.
     #[test]
     fn nothing_is_lost_nor_sent_twice(
         segment in 1200_usize..2000,
@@ -290,7 +291,7 @@ proptest! {
             if call.bytes > most {
                 return Some(errno::EMSGSIZE);
             }
-            // Two refusals of a single datagram for its size in a row would be true.
+            // Two refusals in a row for the size of a single datagram would be final.
             let scripted = answers.get(call.number % (2 * count.max(1))).copied().flatten();
             scripted.filter(|code| *code != errno::EMSGSIZE || call.number % 2 == 0 && call.segments == 1)
         });

@@ -1,8 +1,8 @@
-//! Trains: datagrams of one size that leave with one call (generic segmentation offload), and what becomes of those that
-//! the system refuses.
+//! Trains: datagrams of the same size that leave with one call (generic segmentation offload), and the
+//! reaction to refusals of the system.
 //!
-//! Owns what a socket takes at once, as the system's answers have taught it, and how far a train has come. Must never know
-//! connections, tasks or clocks: it says what happened, and whoever drives it waits.
+//! Owns the limits of a socket, which it learns from the system's errors, and the progress of a train. It
+//! must never know connections, tasks or clocks: it reports what happened, and its caller waits.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -11,89 +11,91 @@ use quinn_udp::EcnCodepoint;
 
 use super::refusal::Refusal;
 
-/// What a train may be with all its headers: Linux takes the payload of the largest packet, and cuts what is longer than this with its
-/// link's header (`gso_max_size`, 65,536 by default) into datagrams before the link sees it, at half of the speed.
+/// The longest train with all headers. Linux takes the payload of the largest packet. But if a train with its
+/// link header is longer than this (`gso_max_size`, 65,536 by default), Linux splits it into datagrams before
+/// the link sees it, at half the speed.
 const MAX_BYTES: usize = 65_535;
-/// The header of Ethernet, with a VLAN's tag. Loopback has one as well.
+/// The size of the Ethernet header with a VLAN tag. Loopback has one too.
 const LINK_HEADER: usize = 18;
-/// The longest train, less the headers of IPv4 and UDP.
+/// The longest train without the headers of IPv4 and UDP.
 const MAX_BYTES_V4: usize = MAX_BYTES - LINK_HEADER - 20 - 8;
 /// The same for IPv6.
 const MAX_BYTES_V6: usize = MAX_BYTES - LINK_HEADER - 40 - 8;
-/// The wait after the second refusal in a row for want of memory; it doubles with each further one.
+/// The wait after the second consecutive refusal for lack of memory. It doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(1);
-/// How often it doubles.
+/// How often the wait doubles.
 const DOUBLINGS: u32 = 6;
 
-/// A socket as trains see it.
+/// A socket that sends trains.
 pub trait TrainSocket {
-    /// Sends datagrams of one size at once or not at all.
+    /// Sends datagrams of one size, either all or none.
     ///
     /// # Errors
-    /// The system's own, none translated.
+    /// The system's own error, unchanged.
     fn try_send(&self, transmit: &quinn_udp::Transmit<'_>) -> io::Result<()>;
 
-    /// Sends one datagram with nothing said about it: no mark, no source address.
+    /// Sends one datagram without ancillary data: no ECN mark and no source address.
     ///
     /// # Errors
     /// As [`try_send`](Self::try_send).
     fn try_send_plain(&self, destination: SocketAddr, contents: &[u8]) -> io::Result<()>;
 }
 
-/// What is to be known of a train that is done.
+/// The problems of a train that is done.
 #[derive(Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "for the programs of this workspace alone")]
 pub struct SendTrouble {
-    /// Datagrams of this many bytes do not leave this host: the first of the train, all of one size, and not its last if
-    /// that was smaller.
+    /// Datagrams of this many bytes do not leave this host. These are the first one of the train and all of
+    /// the same size. The last one is not among them if it was smaller.
     pub too_large: Option<usize>,
-    /// The rest of the train was dropped for this reason, as the network drops datagrams.
+    /// The rest of the train was dropped for this reason. This looks like loss on the network.
     pub failed: Option<io::Error>,
 }
 
 impl SendTrouble {
-    /// All of the train left.
+    /// Whether the whole train left.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.too_large.is_none() && self.failed.is_none()
     }
 }
 
-/// How far a train came.
+/// The progress of a train.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "for the programs of this workspace alone")]
 pub enum Progress {
-    /// Nothing of it is left.
+    /// Nothing of it is left to send.
     Done(SendTrouble),
-    /// The socket tells when it takes more.
+    /// The socket is full. Readiness tells when it takes more.
     Blocked,
-    /// The system had no memory. Nothing tells when it has: to be tried again after this time.
+    /// The system had no memory. Nothing tells when it has, so try again after this time.
     Later(Duration),
 }
 
-/// A train on its way.
+/// A train that is being sent.
 #[derive(Debug)]
 pub struct Train {
     transmit: Transmit,
-    /// Bytes that are with the system, or given up.
+    /// How many bytes the system has taken, or were given up.
     done: usize,
-    /// Segments of the next part at most.
+    /// The most segments in the next part.
     segments: usize,
-    /// The next part was refused for a reason that may have been an answer to an earlier datagram.
+    /// Whether the next part was refused once for a reason that may concern an earlier datagram.
     repeated: bool,
-    /// A part of more than one segment was refused as unsupported: one segment alone tells whether that was the reason.
+    /// Whether a part of several segments was refused as unsupported. Sending a single segment shows whether
+    /// segmentation was the reason.
     doubted: bool,
-    /// The smallest part of more than one segment that was refused as too long.
+    /// The smallest part of several segments that was refused as too long.
     too_long: Option<usize>,
-    /// Without its source address, for which it was refused.
+    /// Whether the source address is omitted because it was refused.
     no_source: bool,
-    /// Without control messages, for which it was refused.
+    /// Whether control messages are omitted because they were refused.
     plain: bool,
     trouble: SendTrouble,
 }
 
 impl Train {
-    /// A train that was just written.
+    /// A train before its first send.
     #[must_use]
     pub fn new(transmit: Transmit) -> Self {
         Self {
@@ -109,7 +111,7 @@ impl Train {
         }
     }
 
-    /// Where it goes, and of what it consists.
+    /// The destination, and the sizes.
     #[must_use]
     pub fn transmit(&self) -> &Transmit {
         &self.transmit
@@ -120,16 +122,16 @@ impl Train {
     }
 }
 
-/// What a socket takes of one address family.
+/// The limits of a socket for one address family.
 #[derive(Clone, Copy, Debug)]
 struct Family {
-    /// Bytes of a train.
+    /// The most bytes in a train.
     bytes: usize,
-    /// Control messages are refused: datagrams leave one by one, unmarked.
+    /// Whether control messages are refused. Datagrams then leave one by one, unmarked.
     plain: bool,
 }
 
-/// 0 for IPv4, also where it is mapped into IPv6.
+/// 0 for IPv4, including addresses mapped into IPv6; 1 for IPv6.
 fn family(remote: &SocketAddr) -> usize {
     match remote {
         SocketAddr::V4(_) => 0,
@@ -137,23 +139,23 @@ fn family(remote: &SocketAddr) -> usize {
     }
 }
 
-/// What a socket takes.
+/// The limits of a socket.
 #[derive(Debug)]
 pub struct Trains {
-    /// Segments of a train.
+    /// The most segments in a train.
     segments: usize,
     families: [Family; 2],
-    /// Refusals for want of memory in a row.
+    /// How many consecutive sends were refused for lack of memory.
     starved: u32,
     refused: u64,
-    /// Calls that the system took.
+    /// How many calls the system has accepted.
     taken: u64,
-    /// Why the system takes nothing for now: its last word, until it takes something.
+    /// Why the system takes nothing now: its last error, until it accepts a call.
     held_up: Option<io::Error>,
 }
 
 impl Trains {
-    /// For a socket that takes trains of this many segments.
+    /// For a socket that sends trains of up to `segments` segments.
     #[must_use]
     pub fn new(segments: usize) -> Self {
         let family = |bytes| Family { bytes, plain: false };
@@ -161,31 +163,31 @@ impl Trains {
         Self { segments: segments.max(1), families, starved: 0, refused: 0, taken: 0, held_up: None }
     }
 
-    /// Segments of `size` bytes that one call takes to `remote`, at least 1.
+    /// How many segments of `size` bytes one call can send to `remote`; at least 1.
     #[must_use]
     pub fn segments(&self, size: usize, remote: &SocketAddr) -> usize {
         let Family { bytes, plain } = self.families[family(remote)];
         if plain { 1 } else { self.segments.min(bytes / size.max(1)).max(1) }
     }
 
-    /// Sends that were refused so far, but for a full socket.
+    /// How many sends were refused so far, apart from those on a full socket.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused
     }
 
-    /// Calls that the system took so far.
+    /// How many calls the system has accepted so far.
     pub(crate) fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// What the system said when it last had no room or no memory, unless it has taken something since.
+    /// The system's error when it last had no room or no memory, unless it has accepted a call since.
     pub(crate) fn held_up(&self) -> Option<&io::Error> {
         self.held_up.as_ref()
     }
 
-    /// Sends what is left of a train, whose datagrams are `contents`, all that there were at first. What a call refuses goes
-    /// in smaller parts or with less said about it, until it left or nothing helps.
+    /// Sends the rest of a train. `contents` are all of its datagrams. A refused part is retried in smaller
+    /// parts or without ancillary data, until it has left or nothing helps.
     pub fn send<S>(&mut self, socket: &S, train: &mut Train, contents: &[u8]) -> Progress
     where
         S: TrainSocket + ?Sized,
@@ -225,8 +227,8 @@ impl Trains {
         })
     }
 
-    /// The system has a part of `length` bytes. What was refused before proves to have been refused for what is now left
-    /// out, and that stays out.
+    /// The system has accepted a part of `length` bytes. If something was omitted from it after a refusal,
+    /// that was the reason, and it stays omitted.
     fn on_taken(&mut self, train: &mut Train, length: usize) {
         let family = &mut self.families[train.family()];
         if let Some(too_long) = train.too_long.take() {
@@ -245,19 +247,19 @@ impl Trains {
         (train.segments, train.repeated, train.doubted) = (usize::MAX, false, false);
     }
 
-    /// A part of `length` bytes was refused. `None`: to be tried again, in another way.
+    /// A part of `length` bytes was refused. Returns `None` if it must be retried in another way.
     fn on_refused(&mut self, train: &mut Train, length: usize, error: io::Error) -> Option<Progress> {
         let refusal = Refusal::of(&error);
         self.refused += u64::from(refusal != Refusal::Full);
         let segments = length.div_ceil(train.transmit.segment_size.max(1));
-        // The network's answer to an earlier datagram is told at any later call, once.
+        // The network's report about an earlier datagram can be returned by any later call, once.
         let may_be_old = matches!(refusal, Refusal::TooLong | Refusal::Network);
         if may_be_old && !std::mem::replace(&mut train.repeated, true) {
             return None;
         }
         match refusal {
             Refusal::Full | Refusal::NoMemory => {
-                // Until the next call the network may answer again.
+                // Before the next call, the network may report again.
                 train.repeated = false;
                 self.held_up = Some(error);
                 let full = refusal == Refusal::Full;
@@ -284,7 +286,7 @@ impl Trains {
         None
     }
 
-    /// How long to wait for memory: the first time no longer than a turn of whoever asks takes.
+    /// How long to wait for memory. The first wait ends with the caller's turn.
     fn starve(&mut self) -> Duration {
         let again = self.starved.min(DOUBLINGS + 1);
         self.starved = self.starved.saturating_add(1);
@@ -293,12 +295,12 @@ impl Trains {
 }
 
 impl Train {
-    /// A datagram of `length` bytes does not leave this host, nor do those behind it that are as long.
+    /// A datagram of `length` bytes cannot leave this host, nor can the following ones of the same size.
     fn give_up_size(&mut self, length: usize) {
         self.trouble.too_large.get_or_insert(length);
         let Transmit { size, segment_size, .. } = self.transmit;
         let last = size - size % segment_size.max(1);
-        // The last one may be shorter, and then it is worth a try.
+        // The last one may be shorter, and is then tried.
         self.done = if self.done < last { last } else { size };
         (self.segments, self.repeated, self.doubted, self.too_long) = (usize::MAX, false, false, None);
     }

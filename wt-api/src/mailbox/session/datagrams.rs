@@ -1,4 +1,5 @@
-//! The datagrams of a session's box, both ways: what waits, under its lock, with those who wait for them.
+//! The datagrams in a session's box, in both directions: the queues under its lock, and the tasks that wait
+//! for them.
 
 use std::{
     collections::VecDeque,
@@ -24,14 +25,15 @@ impl SessionBox {
         self.poll_incoming_datagram(cx, place, |inbox| inbox.pop(|| self.runtime.now()))
     }
 
-    /// The next datagram, copied into `buffer`; its size, as an error if that is more than there is room for.
+    /// Copies the next datagram into `buffer` and returns its size. The error is the size if the buffer is
+    /// too small.
     pub(crate) fn poll_datagram_into(
         &self,
         cx: &Context<'_>,
         place: &mut Place,
         buffer: &mut [u8],
     ) -> Poll<Result<Result<usize, usize>, WebTransportError>> {
-        // One time for both: what was looked at is what is taken.
+        // The same time for both steps, so that the datagram that was checked is the one that is taken.
         let mut now = None;
         let mut clock = || *now.get_or_insert_with(|| self.runtime.now());
         self.poll_incoming_datagram(cx, place, |inbox| {
@@ -92,7 +94,7 @@ impl SessionBox {
         self.max_datagram.load(Ordering::Relaxed)
     }
 
-    /// Ready when the maximum is another one than `known`, or the session is over.
+    /// Ready when the maximum differs from `known`, or the session has ended.
     pub(crate) fn poll_max_datagram_size(
         &self,
         cx: &Context<'_>,
@@ -111,7 +113,7 @@ impl SessionBox {
         Poll::Pending
     }
 
-    /// Counters of datagrams that only the box has: dropped and expired incoming, expired outgoing.
+    /// The datagram counts that only the box has: dropped and expired incoming ones, expired outgoing ones.
     pub(crate) fn datagram_counts(&self) -> [u64; 3] {
         let state = lock(&self.state);
         [state.datagrams_in.dropped, state.datagrams_in.expired, state.datagrams_out.expired]
@@ -132,7 +134,7 @@ impl SessionBox {
     pub(crate) fn set_outgoing_max_age(&self, age: Option<Duration>) {
         let mut state = lock(&self.state);
         state.datagrams_out.max_age = age;
-        // Those that are with the connection are to know it, too.
+        // The driver must apply it to datagrams that are already at the connection.
         let mark = state.mark();
         drop(state);
         wake(mark);
@@ -161,7 +163,8 @@ impl SessionBox {
         writers.wake();
     }
 
-    /// Takes datagrams, which count as waiting until [`datagrams_gone`](Self::datagrams_gone). Their maximum age.
+    /// Takes datagrams, which count as queued until [`datagrams_gone`](Self::datagrams_gone). Returns their
+    /// maximum age.
     pub(crate) fn take_datagrams(&self, datagrams: &mut VecDeque<OutgoingDatagram>) -> Option<Duration> {
         let mut state = lock(&self.state);
         let out = &mut state.datagrams_out;
@@ -174,7 +177,7 @@ impl SessionBox {
         out.max_age
     }
 
-    /// So many datagrams have left, or were dropped, and so many were too old for that.
+    /// `sent` datagrams were sent or dropped, and `expired` ones were too old.
     pub(crate) fn datagrams_gone(&self, sent: usize, expired: usize) {
         let mut state = lock(&self.state);
         let out = &mut state.datagrams_out;
@@ -194,7 +197,7 @@ impl SessionBox {
         waiters.wake();
     }
 
-    /// Bytes of received datagrams that the application has not taken.
+    /// How many bytes of received datagrams the application has not taken.
     pub(crate) fn datagram_bytes(&self) -> usize {
         lock(&self.state).datagrams_in.bytes()
     }

@@ -1,6 +1,6 @@
-//! The streams that the application wants. Where the peer's limits permit one, the handle has it at once: see
-//! [`SessionBox::claim`]. The others stay in the session's box until there is credit for them, so that whoever gives up
-//! takes the wish back, and a session that changes its connection takes its wishes along.
+//! The streams that the application requests. If the peer's limits permit one, the handle gets it at once:
+//! see [`SessionBox::claim`]. The other requests stay in the session's box until there is credit. A caller
+//! that gives up removes its request, and a session that changes its connection keeps its requests.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,22 +18,22 @@ use crate::error::{ErrorCause, WebTransportError};
 
 type Reply = Result<NewStream, WebTransportError>;
 
-/// A stream that is wanted.
+/// A requested stream.
 #[derive(Debug)]
 pub(crate) struct Open {
     pub(crate) rank: Rank,
-    /// For the peer's credit; else the lack of it is an error.
+    /// Whether the request waits for the peer's credit. Otherwise missing credit is an error.
     wait: bool,
     pub(crate) reply: oneshot::Sender<Reply>,
 }
 
-/// Streams of a kind that are wanted, first asked first opened. One alone costs no allocation.
+/// The requested streams of a kind, in the order of the requests. A single one costs no allocation.
 #[derive(Debug, Default)]
 pub(super) struct Opens {
     next: u64,
     one: Option<(u64, Open)>,
     more: BTreeMap<u64, Open>,
-    /// Those among them that do not wait for credit.
+    /// The tickets of requests that do not wait for credit.
     hasty: BTreeSet<u64>,
 }
 
@@ -69,7 +69,7 @@ impl Opens {
         }
     }
 
-    /// Takes those that do not wait for credit.
+    /// Takes the requests that do not wait for credit.
     fn take_hasty(&mut self) -> Vec<Open> {
         let hasty = std::mem::take(&mut self.hasty);
         hasty.into_iter().filter_map(|ticket| self.remove(ticket)).collect()
@@ -82,18 +82,20 @@ impl Opens {
     }
 }
 
-/// What of the session's own limits its handles may use without the driver.
+/// How much of the session's own limits its handles may use without the driver.
 #[derive(Debug, Default)]
 pub(super) struct Permit {
-    /// Streams that handles may have opened by themselves over the session's life, by kind; 0 before it is established.
+    /// How many streams handles may have opened by themselves over the session's life, by kind; 0 before it
+    /// is established.
     most: [u64; 2],
-    /// What boxes of a session with flow control count what they hold by.
+    /// The counter for the contents of boxes, if the session has flow control.
     held: Option<Arc<UnreadBytes>>,
-    /// How many they have.
+    /// How many streams they have opened.
     claimed: [u64; 2],
 }
 
-/// A stream that was asked for: dropped, it is not wanted any more, and goes back if it was opened already.
+/// A pending request for a stream. Dropping it cancels the request, and gives up the stream if it was opened
+/// already.
 #[derive(Debug)]
 pub(crate) struct Asked<'a> {
     session: &'a SessionBox,
@@ -103,7 +105,8 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// The stream, or why there is none; `None`: the session ended before anybody looked. Cancel safe.
+    /// The stream, or why there is none; `None` if the session ended before the request was handled. Cancel
+    /// safe.
     pub(crate) async fn answer(&mut self) -> Option<Reply> {
         (&mut self.reply).await.ok()
     }
@@ -114,7 +117,7 @@ impl Drop for Asked<'_> {
         if self.reply.is_terminated() {
             return;
         }
-        // Closed first: a driver that holds the wish now does not put it back.
+        // Closed first, so that a driver that holds the request now does not put it back.
         self.reply.close();
         let wish = lock(&self.session.state).opens[self.dir as usize].remove(self.ticket);
         drop(wish);
@@ -122,8 +125,8 @@ impl Drop for Asked<'_> {
 }
 
 impl SessionBox {
-    /// Opens a stream at once, if the limits of session and connection are known to permit it, and nobody waits for one: the
-    /// driver is told, and need not answer.
+    /// Opens a stream at once, if the limits of session and connection are known to permit it and no request
+    /// is pending. The driver is told and need not reply.
     pub(crate) fn claim(
         self: &Arc<Self>,
         dir: Dir,
@@ -154,7 +157,7 @@ impl SessionBox {
         Ok(stream)
     }
 
-    /// Asks for a stream.
+    /// Requests a stream.
     pub(crate) fn ask(&self, dir: Dir, rank: Rank, wait: bool) -> Result<Asked<'_>, WebTransportError> {
         let (sender, reply) = oneshot::channel();
         let mut state = lock(&self.state);
@@ -171,25 +174,26 @@ impl SessionBox {
 
     // The driver's side.
 
-    /// Takes the one that was asked for first.
+    /// Takes the oldest request.
     pub(crate) fn take_open(&self, dir: Dir) -> Option<(u64, Open)> {
         let mut state = lock(&self.state);
         state.opens[dir as usize].pop_first()
     }
 
-    /// Whether anybody waits for a stream.
+    /// Whether any request is pending.
     pub(crate) fn has_opens(&self, dir: Dir) -> bool {
         !lock(&self.state).opens[dir as usize].is_empty()
     }
 
-    /// Handles may open so many streams by themselves, over the session's life.
+    /// Sets how many streams handles may open by themselves over the session's life.
     pub(crate) fn permit(&self, most: [u64; 2], held: Option<&Arc<UnreadBytes>>) {
         let mut state = lock(&self.state);
         state.permit.most = most;
         state.permit.held = held.cloned();
     }
 
-    /// There is no credit for it: it waits on, with those behind it, and who does not want to wait is refused.
+    /// Puts a request back because there is no credit. It keeps waiting, with those after it, and requests
+    /// that do not wait are refused.
     pub(crate) fn put_back(&self, dir: Dir, ticket: u64, open: Open) {
         let mut state = lock(&self.state);
         let opens = &mut state.opens[dir as usize];
@@ -204,7 +208,7 @@ impl SessionBox {
         refuse(refused, &WebTransportError::session(ErrorCause::QuotaExceeded));
     }
 
-    /// No stream is opened any more: those who wait for one hear it.
+    /// Refuses all requests, because no stream will be opened any more.
     pub(crate) fn refuse_opens(&self, error: &WebTransportError) {
         let opens = lock(&self.state).opens.each_mut().map(Opens::take);
         refuse(opens.into_iter().flatten(), error);
