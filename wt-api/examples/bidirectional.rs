@@ -1,4 +1,4 @@
-//! MDN's bidirectional streams: one is opened, written and read at the same time.
+//! MDN's bidirectional streams: the client opens one, and writes and reads it at the same time.
 //!
 //! `cargo run -p wt-api --example bidirectional -- https://localhost:4433/echo <hash of the certificate>`
 
@@ -8,8 +8,8 @@ use std::error::Error;
 
 use wt_api::{CloseInfo, ReceiveStream, SendStream, SendStreamOptions, WebTransport, WebTransportError};
 
-/// Opens a stream, writes `data` and returns what the server answers. Reading and writing go on side by side: a server
-/// that waits for its answer to be read would otherwise never read the rest.
+/// Opens a stream, writes `data` and returns the server's answer. Reading and writing run concurrently: a
+/// server may stop reading until the client has read its answer.
 pub(crate) async fn exchange(transport: &WebTransport, data: &[u8]) -> Result<Vec<u8>, WebTransportError> {
     let stream = transport.create_bidirectional_stream(SendStreamOptions::new()).await?;
     let (readable, writable) = stream.split();

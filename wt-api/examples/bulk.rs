@@ -1,4 +1,5 @@
-//! Bulk transfer over loopback: a client and a server on a thread each, one unidirectional stream down for two seconds.
+//! Bulk transfer over loopback. A client and a server have a thread each; the server sends on one
+//! unidirectional stream for two seconds.
 //!
 //! `cargo run --release -p wt-api --example bulk` prints the goodput and the processor time per byte of both ends.
 
@@ -13,7 +14,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// How long the server sends.
 const DURATION: Duration = Duration::from_secs(2);
-/// What the server writes at once, in bytes.
+/// How much the server writes in one call, in bytes.
 const CHUNK: usize = 64 << 10;
 
 fn main() -> Result<(), Failure> {
@@ -81,11 +82,11 @@ async fn download(port: u16, hash: Option<CertificateHash>) -> Result<(u64, Dura
     Ok((bytes, elapsed))
 }
 
-/// The processor time of this process so far, of all threads, in user and system mode (Linux).
+/// The processor time that all threads of this process have used so far, in user and system mode (Linux).
 fn cpu_time() -> Option<Duration> {
-    // The tick of /proc is 10 ms: two seconds make that half a percent.
+    // The tick of /proc is 10 ms, which is half a percent of two seconds.
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The name in parentheses may hold spaces; the fields behind it are counted from 3 (proc(5)).
+    // The name in parentheses may contain spaces. The fields after it are counted from 3 (proc(5)).
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let mut ticks = || fields.next()?.parse::<u64>().ok();
     Some(Duration::from_millis((ticks()? + ticks()?) * 10))

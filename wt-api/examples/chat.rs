@@ -1,6 +1,7 @@
-//! A chat: whoever connects to `/chat/ROOM?name=NAME` writes lines on a stream of their own, and reads everybody's from it.
+//! A chat. A client that connects to `/chat/ROOM?name=NAME` writes its lines to a stream of its own, and
+//! reads everybody's lines from it.
 //!
-//! `cargo run -p wt-api --example chat`, and for each who takes part, with the hash that this prints,
+//! `cargo run -p wt-api --example chat` starts the server; each participant runs, with its hash,
 //! `cargo run -p wt-api --example chat -- 'https://localhost:4433/chat/lobby?name=ann' <hash>`
 
 mod arguments;
@@ -23,16 +24,17 @@ use wt_api::{
     WebTransport, WebTransportError, WebTransportOptions,
 };
 
-/// The longest line, in bytes with its end.
+/// The longest line, in bytes, including its line ending.
 pub(crate) const MAX_LINE: usize = 1024;
-/// Lines that a room keeps for those who read slowly. Whoever falls further behind is told how many were missed.
+/// How many lines a room keeps for slow readers. A reader that falls further behind is told how many it
+/// missed.
 const BACKLOG: usize = 64;
-/// The code of a session that sent a longer line.
+/// The close code for a session that sent a longer line.
 pub(crate) const TOO_LONG: u32 = 1;
 
 type Room = broadcast::Sender<Arc<str>>;
 
-/// The rooms in which somebody is.
+/// The rooms that have participants.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rooms(Arc<Mutex<HashMap<String, Room>>>);
 
@@ -53,7 +55,7 @@ impl Rooms {
     }
 }
 
-/// Takes everybody in until the server is shut down.
+/// Accepts every session until the server shuts down.
 pub(crate) async fn serve(server: &Server, rooms: &Rooms) {
     while let Some(request) = server.accept().await {
         tokio::spawn(answer(request, rooms.clone()));
@@ -82,7 +84,7 @@ async fn answer(request: Request, rooms: Rooms) {
     rooms.leave(&room);
 }
 
-/// From the first word to the last.
+/// Serves one participant from arrival to departure.
 async fn attend(
     session: &WebTransport,
     name: &str,
@@ -94,7 +96,7 @@ async fn attend(
     let mut line = Vec::new();
     loop {
         tokio::select! {
-            // Given up in the middle of a line, what was read of it stays in `line`.
+            // If another branch wins in the middle of a line, `line` keeps what was read of it.
             more = read_line(&mut reader, &mut line) => {
                 if !more? {
                     return Ok(writable.finish()?);
@@ -114,7 +116,8 @@ async fn attend(
     }
 }
 
-/// Reads to the end of a line; false at the end of the stream. Cancel safe with the same `line`.
+/// Reads to the end of a line. Returns false at the end of the stream. Cancel safe if the next call gets the
+/// same `line`.
 async fn read_line(reader: &mut BufReader<ReceiveStream>, line: &mut Vec<u8>) -> io::Result<bool> {
     let left = MAX_LINE - line.len();
     reader.take(left as u64).read_until(b'\n', line).await?;
@@ -125,10 +128,10 @@ async fn read_line(reader: &mut BufReader<ReceiveStream>, line: &mut Vec<u8>) ->
     Ok(!line.is_empty())
 }
 
-/// One who takes part.
+/// A participant.
 pub(crate) struct Guest {
     pub(crate) session: WebTransport,
-    /// Ends with the session.
+    /// The room's lines; ends with the session.
     pub(crate) hears: Lines<BufReader<ReceiveStream>>,
     pub(crate) says: SendStream,
 }
@@ -167,7 +170,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         signal = tokio::signal::ctrl_c() => signal?,
     }
     if !rooms.is_empty() {
-        println!("asking those who are here to leave");
+        println!("asking the participants to leave");
     }
     server.shutdown(Duration::from_secs(1)).await;
     Ok(())

@@ -1,4 +1,4 @@
-//! MDN's "opening a connection": make a session, wait until it is ready, hear how it ends.
+//! MDN's "opening a connection": create a session, wait until it is ready, and learn how it ends.
 //!
 //! `cargo run -p wt-api --example connect -- https://localhost:4433/echo <hash of the certificate>`
 
@@ -8,18 +8,18 @@ use std::error::Error;
 
 use wt_api::{CloseInfo, WebTransport, WebTransportError, WebTransportOptions};
 
-/// Starts to connect, and waits until the session is ready or cannot be had.
+/// Starts to connect, and waits until the session is ready or has failed.
 pub(crate) async fn init_transport(
     url: &str,
     options: WebTransportOptions,
 ) -> Result<WebTransport, Box<dyn Error>> {
-    // What is wrong with the URL or the options is told at once, what is wrong with the network later.
+    // An invalid URL or option fails here; a network error is reported by `ready` below.
     let transport = WebTransport::new(url, options)?;
     transport.ready().await?;
     Ok(transport)
 }
 
-/// Waits for the end, which is a close with a code and a reason, or an error.
+/// Waits for the end of the session: a close with a code and a reason, or an error.
 pub(crate) async fn report_end(transport: &WebTransport) -> Result<CloseInfo, WebTransportError> {
     let end = transport.closed().await;
     match &end {

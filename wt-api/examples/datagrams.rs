@@ -1,4 +1,5 @@
-//! MDN's "unreliable transmission via datagrams": what is sent may be lost, and what comes back is what was not.
+//! MDN's "unreliable transmission via datagrams": the network may lose datagrams; the server echoes those
+//! that arrive.
 //!
 //! `cargo run -p wt-api --example datagrams -- https://localhost:4433/echo <hash of the certificate>`
 
@@ -9,7 +10,7 @@ use std::{error::Error, time::Duration};
 use bytes::Bytes;
 use wt_api::{CloseInfo, DatagramError, Datagrams, WebTransport};
 
-/// Sends datagrams; one that is too large for the path is an error, one that is lost is not.
+/// Sends datagrams. A datagram that is too large for the path is an error; a lost one is not.
 pub(crate) async fn write_data(datagrams: &Datagrams, payloads: &[Bytes]) -> Result<(), DatagramError> {
     println!("one datagram holds up to {} bytes", datagrams.max_datagram_size());
     for payload in payloads {
@@ -18,7 +19,8 @@ pub(crate) async fn write_data(datagrams: &Datagrams, payloads: &[Bytes]) -> Res
     Ok(())
 }
 
-/// Reads until as many datagrams as expected came, or nothing came for a while: the rest is lost.
+/// Reads until the expected number of datagrams has arrived, or none has arrived for `patience`: the rest
+/// counts as lost.
 pub(crate) async fn read_data(datagrams: &mut Datagrams, expected: usize, patience: Duration) -> Vec<Bytes> {
     let mut received = Vec::new();
     while received.len() < expected {

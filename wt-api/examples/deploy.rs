@@ -1,5 +1,5 @@
-//! A server as it is deployed: certificate files that are read again when they change, limits, and an end that leaves
-//! clients time.
+//! A server as one deploys it: it reads its certificate files again when they change, sets limits, and gives
+//! its clients time to leave at the end.
 //!
 //! `cargo run -p wt-api --example deploy -- fullchain.pem privkey.pem https://example.org`
 
@@ -15,7 +15,7 @@ use wt_api::{AcceptOptions, Identity, Request, Server};
 
 /// How long sessions may take to end.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How often the certificate files are looked at. They are small.
+/// How often the server checks the certificate files. They are small.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// The certificate chain and its key, as ACME clients write them.
@@ -30,7 +30,7 @@ impl Files {
     }
 }
 
-/// Starts to serve; only pages of `origin` may connect.
+/// Starts the server; only pages of `origin` may connect.
 pub(crate) fn start(files: &Files, address: SocketAddr, origin: &str) -> Result<Server, Box<dyn Error>> {
     let server = Server::builder()
         .identity(files.read()?)
@@ -44,8 +44,8 @@ pub(crate) fn start(files: &Files, address: SocketAddr, origin: &str) -> Result<
     Ok(server)
 }
 
-/// Shows a new certificate to new clients as soon as it is in the files. While they cannot be used the old one stays: a
-/// tool that writes one file after the other is in between for a moment.
+/// Shows new clients a new certificate as soon as the files contain it. While the files are not usable, the
+/// old certificate stays: a tool that writes one file after the other leaves them inconsistent for a moment.
 pub(crate) async fn follow(server: &Server, files: &Files, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     loop {
@@ -61,7 +61,7 @@ pub(crate) async fn follow(server: &Server, files: &Files, every: Duration) {
     }
 }
 
-/// Serves until `stop` is done. Then clients are asked to leave, and get some time for it.
+/// Serves until `stop` completes, then asks the clients to leave and gives them some time for it.
 pub(crate) async fn serve(server: &Server, files: &Files, every: Duration, stop: impl Future<Output = ()>) {
     let accept = async {
         while let Some(request) = server.accept().await {
@@ -76,7 +76,8 @@ pub(crate) async fn serve(server: &Server, files: &Files, every: Duration, stop:
     server.shutdown(DRAIN).await;
 }
 
-/// Your application: here every datagram goes back until the client leaves, or the server wants to end.
+/// Your application. This one echoes every datagram until the client leaves or the server starts to shut
+/// down.
 async fn answer(request: Request) {
     if request.path() != "/app" {
         return request.reject(http::StatusCode::NOT_FOUND).await;
@@ -92,7 +93,7 @@ async fn answer(request: Request) {
     }
 }
 
-/// Ctrl-C, or what service managers send.
+/// Completes at Ctrl-C, or at the signal that service managers send.
 async fn stop_signal() {
     #[cfg(unix)]
     {

@@ -1,7 +1,8 @@
-//! A game that a server runs sixty times a second. What is old is worth nothing: players steer, and see where everybody is, by
-//! datagrams. Who comes and goes is told on a stream, for none of that may be lost.
+//! A game that a server runs sixty times a second. Old positions are worthless, so players steer, and see
+//! everybody's position, with datagrams. A stream tells who joins and who leaves, because that must not be
+//! lost.
 //!
-//! `cargo run -p wt-api --example game`, and for each player, with the hash that this prints,
+//! `cargo run -p wt-api --example game` starts the server; each player runs, with its hash,
 //! `cargo run -p wt-api --example game -- https://localhost:4433/game <hash>`
 
 mod arguments;
@@ -21,21 +22,22 @@ use wt_api::{
 };
 
 const TICK: Duration = Duration::from_nanos(1_000_000_000 / 60);
-/// Players of a game.
+/// The largest number of players in a game.
 const PLAYERS: u8 = 32;
-/// What happens between two ticks and is not looked at yet; more has to wait.
+/// How many events the world queues between two ticks before their senders have to wait.
 const WAITING: usize = 1024;
 
-/// What sessions tell the world.
+/// What sessions report to the world.
 #[derive(Debug)]
 enum Event {
     Joined(u8, WebTransport, SendStream),
-    /// The number of the input, and where to: inputs that are older than one that came do not count.
+    /// The input's sequence number, and the direction. An input older than the last one that arrived is
+    /// ignored.
     Steered(u8, u32, [i8; 2]),
     Left(u8),
 }
 
-/// A player, as the world sees one.
+/// A player, as the world knows it.
 #[derive(Debug)]
 struct Player {
     session: WebTransport,
@@ -65,14 +67,14 @@ pub(crate) async fn serve(server: &Server) {
     let _ = world.await;
 }
 
-/// A player's session, from the request to the end.
+/// Serves a player's session, from the request to the end.
 async fn play(request: Request, id: u8, tell: &mpsc::Sender<Event>) {
     if request.path() != "/game" {
         return request.reject(StatusCode::NOT_FOUND).await;
     }
     let Ok(session) = request.accept(AcceptOptions::new()).await else { return };
     let Ok(news) = session.create_unidirectional_stream(SendStreamOptions::new()).await else { return };
-    // A place that is three ticks old has been overtaken: it makes room for a newer one.
+    // A position that is three ticks old is obsolete: it makes room for a newer one.
     session.datagrams().set_outgoing_max_age(Some(3 * TICK));
     if tell.send(Event::Joined(id, session.clone(), news)).await.is_err() {
         return;
@@ -80,7 +82,7 @@ async fn play(request: Request, id: u8, tell: &mpsc::Sender<Event>) {
     while let Ok(mut datagram) = session.receive_datagram().await {
         if datagram.len() == 6 {
             let event = Event::Steered(id, datagram.get_u32(), [datagram.get_i8(), datagram.get_i8()]);
-            // In a flood of inputs newer ones follow.
+            // If the queue is full of inputs, newer ones will follow this one.
             let _ = tell.try_send(event);
         }
     }
@@ -129,7 +131,8 @@ async fn happens(players: &mut BTreeMap<u8, Player>, event: Event) {
 }
 
 impl Player {
-    /// All of it at once, or not at all: nobody waits for a player who reads no news for so long that none fits any more.
+    /// Sends the whole line or nothing: the game does not wait for a player who reads so slowly that the line
+    /// does not fit.
     async fn hears(&mut self, news: &str) {
         if self.news.atomic_write(Bytes::copy_from_slice(news.as_bytes())).await.is_err() {
             self.session.close(CloseInfo::new(1, "you do not read the news"));
@@ -137,7 +140,7 @@ impl Player {
     }
 }
 
-/// A tick: everybody moves, and sees where everybody is.
+/// One tick: every player moves, and learns every player's position.
 fn moves(players: &mut BTreeMap<u8, Player>, tick: u32) {
     let mut seen = BytesMut::with_capacity(4 + 5 * players.len());
     seen.put_u32(tick);
@@ -151,9 +154,9 @@ fn moves(players: &mut BTreeMap<u8, Player>, tick: u32) {
     let seen = seen.freeze();
     for player in players.values() {
         match player.session.try_send_datagram(seen.clone()) {
-            // A queue that is full holds newer places than the player has.
+            // A full queue contains newer positions than the player has seen.
             Ok(()) | Err(DatagramError::Full) => {}
-            Err(error) => println!("not seen by {:?}: {error}", player.session.remote_address()),
+            Err(error) => println!("no positions to {:?}: {error}", player.session.remote_address()),
         }
     }
 }
@@ -162,7 +165,7 @@ fn moves(players: &mut BTreeMap<u8, Player>, tick: u32) {
 #[derive(Debug)]
 pub(crate) struct Game {
     pub(crate) session: WebTransport,
-    /// Who comes and goes, a line each.
+    /// Who joins and who leaves, one line each.
     pub(crate) news: Lines<BufReader<ReceiveStream>>,
     inputs: u32,
     tick: u32,
@@ -176,7 +179,7 @@ impl Game {
         Ok(Self { session, news, inputs: 0, tick: 0 })
     }
 
-    /// Steers. It may be lost: a player who holds a key says so again with each tick.
+    /// Steers. The network may lose the datagram: a player who holds a key sends it again at each tick.
     pub(crate) async fn steer(&mut self, x: i8, y: i8) -> Result<(), DatagramError> {
         self.inputs += 1;
         let mut input = BytesMut::with_capacity(6);
@@ -186,7 +189,7 @@ impl Game {
         self.session.send_datagram(input.freeze()).await
     }
 
-    /// Where everybody is, in the next tick that arrives and is newer than those that did.
+    /// Everybody's position, from the next tick that arrives and is newer than the earlier ones.
     pub(crate) async fn look(&mut self) -> Result<BTreeMap<u8, [i16; 2]>, Box<dyn Error>> {
         loop {
             let mut seen = self.session.receive_datagram().await?;

@@ -1,4 +1,4 @@
-//! A server and a client in one program: a line goes there and comes back.
+//! A server and a client in one program: a line goes to the server and comes back.
 //!
 //! `cargo run -p wt-api --example hello`
 
@@ -9,7 +9,7 @@ use wt_api::{
     WebTransportOptions,
 };
 
-/// Sends back whatever comes on bidirectional streams, session after session.
+/// Echoes whatever arrives on bidirectional streams, one session after the other.
 pub(crate) async fn serve(server: Server) -> Result<(), WebTransportError> {
     while let Some(request) = server.accept().await {
         let session = request.accept(AcceptOptions::new()).await?;
@@ -28,7 +28,7 @@ pub(crate) async fn serve(server: Server) -> Result<(), WebTransportError> {
 pub(crate) async fn ask(session: &WebTransport, line: &str) -> Result<String, WebTransportError> {
     let mut stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
     stream.writable.write_all(line.as_bytes()).await?;
-    // Without this the stream would not end, and the server would wait for more.
+    // Without this the stream would not end, and the server would keep waiting for more.
     stream.writable.finish()?;
     let echo = stream.readable.read_to_end(1 << 20).await?;
     Ok(String::from_utf8_lossy(&echo).into_owned())
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", ask(&session, "hello").await?);
     session.close(CloseInfo::default());
     session.closed().await?;
-    // The last words are on their way yet.
+    // The close of the session may still be on its way.
     wt_api::wait_idle().await;
     Ok(())
 }

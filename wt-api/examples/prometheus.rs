@@ -1,4 +1,4 @@
-//! What a server counts, where Prometheus looks for it: on a TCP port, in its text format.
+//! Exports a server's counters to Prometheus: on a TCP port, in its text format.
 //!
 //! `cargo run -p wt-api --example prometheus -- fullchain.pem privkey.pem 127.0.0.1:9464`
 
@@ -16,12 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest head of a request, in bytes.
 const MAX_HEAD: usize = 8 << 10;
 
-/// Answers one scrape after the other, whatever path they ask for. Bind the listener to an address that only the monitoring
-/// system reaches: there is no password.
+/// Answers one scrape after the other, whatever path it requests. Bind the listener to an address that only
+/// the monitoring system can reach: there is no password.
 pub(crate) async fn export(server: &Server, listener: &TcpListener) -> io::Result<()> {
     loop {
         let (mut scrape, _) = listener.accept().await?;
-        // Of one that is slow or has gone nobody needs to hear.
+        // A scrape that is slow or has gone away is not worth an error.
         let _ = timeout(PATIENCE, answer(server, &mut scrape)).await;
     }
 }
@@ -39,7 +39,7 @@ async fn answer(server: &Server, scrape: &mut TcpStream) -> io::Result<()> {
     scrape.shutdown().await
 }
 
-/// The service: whatever it is, here it waits until the client has enough.
+/// The service. This one waits until the client leaves.
 async fn serve(request: Request) {
     if let Ok(session) = request.accept(AcceptOptions::new()).await {
         let _ = session.closed().await;

@@ -1,5 +1,5 @@
-//! An echo server on both families of loopback: streams and datagrams come back, plain requests get a page. A
-//! unidirectional stream comes back on a new one.
+//! An echo server on both address families of loopback. It echoes streams and datagrams, and answers plain
+//! requests with a page. The echo of a unidirectional stream comes on a new one.
 //!
 //! `cargo run -p wt-api --example server`
 
@@ -43,7 +43,7 @@ async fn echo(session: WebTransport) {
     let datagrams = async {
         let mut datagrams = session.datagrams();
         while let Ok(datagram) = datagrams.readable.recv().await {
-            // One that does not fit is lost, as datagrams may be.
+            // A datagram that does not fit is dropped, as any datagram may be.
             let _ = datagrams.writable.send(datagram).await;
         }
     };
@@ -81,6 +81,6 @@ async fn copy(mut readable: ReceiveStream, mut writable: SendStream) {
             Err(error) => return writable.reset(error.stream_error_code().unwrap_or(0)),
         }
     }
-    // The stream's last bytes are acknowledged before its handle goes.
+    // The peer acknowledges the stream's last bytes before the handle is dropped.
     let _ = writable.finished().await;
 }

@@ -1,5 +1,6 @@
-//! Testing an application on a virtual network: a chat room keeps its order on a bad network, and its clients learn that
-//! the server is gone. The room is written for tokio as well as for this: it names neither.
+//! Testing an application on a virtual network: a chat room keeps its order on a bad network, and its clients
+//! learn that the server has gone. The application names neither the virtual network nor tokio, so it runs on
+//! both.
 //!
 //! `cargo run -p wt-api --example testing --features testing`
 
@@ -10,7 +11,7 @@ use wt_api::{
     testing::{LinkConfig, MILLISECOND, Network, for_seeds},
 };
 
-/// The application: every line that a client sends on a stream goes back in capitals.
+/// The application: it echoes each line that a client sends on a stream, in capitals.
 async fn shout(server: Arc<Server>) -> Result<(), WebTransportError> {
     while let Some(request) = server.accept().await {
         let session = request.accept(AcceptOptions::new()).await?;
@@ -24,7 +25,7 @@ async fn shout(server: Arc<Server>) -> Result<(), WebTransportError> {
     Ok(())
 }
 
-/// Its client.
+/// The application's client.
 async fn ask(session: &WebTransport, line: &str) -> Result<String, WebTransportError> {
     let mut stream = session.create_bidirectional_stream(Default::default()).await?;
     stream.writable.write_all(line.as_bytes()).await?;
@@ -33,7 +34,7 @@ async fn ask(session: &WebTransport, line: &str) -> Result<String, WebTransportE
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// One run; the seed decides which datagrams are lost.
+/// One run. The seed decides which datagrams the network loses.
 pub(crate) fn test(seed: u64) -> Duration {
     let network = Network::new(seed);
     let (server_host, client_host) = (network.host("chat.example"), network.host("laptop"));
@@ -52,10 +53,10 @@ pub(crate) fn test(seed: u64) -> Duration {
         for line in ["one", "two", "three"] {
             assert_eq!(ask(&session, line).await.expect("an answer"), line.to_uppercase());
         }
-        // Three seconds without network do no harm.
+        // An outage of three seconds does no harm.
         link.outage(Duration::from_secs(3));
         assert_eq!(ask(&session, "still there?").await.expect("an answer"), "STILL THERE?");
-        // The server loses power: its clients hear of it by the idle timeout, 30 s unless set.
+        // The server loses power. Its clients learn of it by the idle timeout, which is 30 s by default.
         server_host.vanish();
         let error = session.closed().await.expect_err("no close");
         println!("seed {seed}: {error} after {:?} of virtual time", network.now());

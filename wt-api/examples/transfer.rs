@@ -1,10 +1,11 @@
-//! Files from a server, of which nothing is sent twice: where a session breaks off, the next one goes on.
+//! Files from a server. Nothing is sent twice: when a session fails, the next one continues where it stopped.
 //!
 //! `cargo run -p wt-api --example transfer -- FOLDER` serves the files of a folder and prints a hash;
 //! `cargo run -p wt-api --example transfer -- https://localhost:4433/ <hash> NAME` writes one of them into this folder.
 //!
-//! A bidirectional stream each file. The client sends the name and a line's end; the server answers with the file's length
-//! and the time of its last change, 8 bytes each. The client sends from which byte on, 8 bytes, and the server sends the rest.
+//! Each file has a bidirectional stream. The client sends the name and a line feed. The server answers with
+//! the file's length and its modification time, 8 bytes each. The client sends the offset to start from, 8
+//! bytes, and the server sends the rest.
 
 use std::{
     error::Error,
@@ -25,9 +26,9 @@ use wt_api::{
 
 /// The longest name, in bytes.
 const MAX_NAME: u64 = 255;
-/// The code of a stream whose file there is not.
+/// The reset code for a file that does not exist.
 const NO_FILE: u32 = 1;
-/// The code of a stream that is not understood.
+/// The reset code for a request that the server does not understand.
 const BAD_REQUEST: u32 = 2;
 
 /// Serves the files of `folder` until the server is shut down.
@@ -55,7 +56,7 @@ async fn answer(request: Request, folder: PathBuf) {
 async fn send(mut stream: BidirectionalStream, folder: &Path) -> io::Result<()> {
     let mut reader = BufReader::new(&mut stream);
     let mut name = String::new();
-    // Cut off, it has no end, and is no name.
+    // A longer name is cut off, so it has no line feed and is rejected below.
     (&mut reader).take(MAX_NAME + 1).read_line(&mut name).await?;
     let file = match name.strip_suffix('\n').filter(|name| is_plain(name)) {
         Some(name) => File::open(folder.join(name)).await,
@@ -81,22 +82,22 @@ async fn send(mut stream: BidirectionalStream, folder: &Path) -> io::Result<()> 
     }
     file.seek(io::SeekFrom::Start(from)).await?;
     tokio::io::copy(&mut file.take(about.len() - from), &mut stream).await?;
-    // Done when the client has all of it.
+    // Completes when the client has acknowledged all of it.
     Ok(stream.writable.finished().await?)
 }
 
-/// A name in the folder, and not a way out of it.
+/// Whether this is a plain name in the folder, and not a path out of it.
 fn is_plain(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
 }
 
-/// Why there is no file.
+/// Why a fetch failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The session or its stream: another one may do.
+    /// The session or its stream failed; another session may succeed.
     Transport(WebTransportError),
-    /// The file system here.
+    /// The local file system failed.
     File(io::Error),
 }
 
@@ -106,7 +107,7 @@ impl From<WebTransportError> for Failure {
     }
 }
 
-/// Reading a stream as a file gives errors of files, with what the stream said inside.
+/// Reading a stream as a file gives `io::Error`s, which contain the stream's error.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.downcast::<WebTransportError>() {
@@ -117,7 +118,7 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
-    /// Whether the server has answered that it will not.
+    /// Whether the server has refused for good.
     fn is_final(&self) -> bool {
         match self {
             Self::Transport(error) => matches!(error.stream_error_code(), Some(NO_FILE | BAD_REQUEST)),
@@ -126,8 +127,8 @@ impl Failure {
     }
 }
 
-/// Fetches a file into `folder`, in as many sessions as that takes: how many. Gives up after `patience` in which there was no
-/// session, or none that brought anything.
+/// Fetches a file into `folder`, in as many sessions as that takes, and returns their number. Gives up after
+/// `patience` without a session that brought anything.
 pub(crate) async fn fetch(
     connect: impl Fn() -> WebTransport,
     name: &str,
@@ -165,7 +166,7 @@ async fn fetch_once(
     let mut stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
     stream.writable.write_all(format!("{name}\n").as_bytes()).await?;
     let (length, changed) = (stream.read_u64().await?, stream.read_u64().await?);
-    // What is there of a file that was another one then is of no use.
+    // A partial file from before the last change is of no use.
     let part = folder.join(format!("{name}.{changed}.part"));
     let mut file = OpenOptions::new().append(true).create(true).open(&part).await?;
     let begin = file.metadata().await?.len();
@@ -173,7 +174,7 @@ async fn fetch_once(
     stream.writable.finish()?;
     while let Some(chunk) = stream.readable.read_chunk(64 << 10).await? {
         file.write_all(&chunk).await?;
-        // A file that is dropped need not have written: what breaks off must not lose what came.
+        // Dropping a file need not write it: keep what has arrived when the session fails.
         file.flush().await?;
         *received += chunk.len() as u64;
     }
@@ -191,7 +192,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         [url, hash, name] => {
             let options = WebTransportOptions::new();
             let options = options.server_certificate_hashes([hash.parse::<CertificateHash>()?]);
-            // What is wrong with the URL is told here, once.
+            // A bad URL is reported here, once.
             drop(WebTransport::new(url, options.clone())?);
             let connect = || WebTransport::new(url, options.clone()).expect("it was right before");
             let sessions = fetch(connect, name, Path::new("."), Duration::from_secs(30)).await;

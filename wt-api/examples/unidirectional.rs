@@ -1,4 +1,4 @@
-//! MDN's unidirectional streams: one is opened and written, and those of the server are read as they come.
+//! MDN's unidirectional streams: the client opens and writes one, and reads the server's as they arrive.
 //!
 //! `cargo run -p wt-api --example unidirectional -- https://localhost:4433/echo <hash of the certificate>`
 
@@ -9,10 +9,10 @@ use std::error::Error;
 use bytes::Bytes;
 use wt_api::{CloseInfo, SendStreamOptions, WebTransport, WebTransportError};
 
-/// What one stream of the server may bring, in bytes.
+/// The most that one stream of the server may contain, in bytes.
 const LIMIT: usize = 1 << 20;
 
-/// Opens a stream, writes to it, and waits until all has arrived.
+/// Opens a stream, writes to it, and waits until the peer has acknowledged everything.
 pub(crate) async fn write_data(transport: &WebTransport, parts: &[&[u8]]) -> Result<(), WebTransportError> {
     let mut stream = transport.create_unidirectional_stream(SendStreamOptions::new()).await?;
     for part in parts {
@@ -21,7 +21,7 @@ pub(crate) async fn write_data(transport: &WebTransport, parts: &[&[u8]]) -> Res
     stream.finished().await
 }
 
-/// Reads the next stream that the server opens, to its end; `None` once the session was closed.
+/// Reads the next stream that the server opens, to its end. Returns `None` once the session was closed.
 pub(crate) async fn receive_unidirectional(
     transport: &WebTransport,
 ) -> Result<Option<Bytes>, WebTransportError> {

@@ -1,4 +1,4 @@
-//! A client of the application's own, on sockets of the system.
+//! A client with options of its own, on real sockets.
 
 mod common;
 
@@ -40,7 +40,7 @@ fn url(address: SocketAddr) -> String {
     format!("https://{address}/")
 }
 
-/// A server on this address; `None` where the machine has no such family.
+/// A server on this address; `None` where the machine does not have this address family.
 fn listen(address: impl Into<SocketAddr>) -> Option<Arc<Server>> {
     builder().listen(address.into()).build().ok().map(echo)
 }
@@ -65,7 +65,7 @@ async fn a_socket_of_the_applications_carries_all_connections_of_its_family() {
     let error = within(session.ready()).await.unwrap_err();
     assert!(matches!(error.cause(), ErrorCause::NoSocket { remote } if remote.is_ipv6()), "{error}");
     drop((client, session, sessions));
-    // The task ends, and the socket with it.
+    // The task ends, and with it the socket.
     within(async {
         while UdpSocket::bind(address).is_err() {
             tokio::task::yield_now().await;
@@ -95,7 +95,7 @@ async fn sockets_that_cannot_be_used_are_refused() {
     assert!(matches!(error, ClientError::RuntimeDriver { missing: "I/O" }), "{error}");
 }
 
-/// IPv4 by addresses that are mapped into IPv6, at a client's socket and at a server's.
+/// A socket of both families reaches IPv4 with IPv4-mapped addresses, at a client and at a server.
 #[tokio::test]
 async fn a_socket_of_both_families_reaches_both() {
     let Some(six) = listen((Ipv6Addr::LOCALHOST, 0)) else { return };
@@ -115,15 +115,15 @@ async fn a_socket_of_both_families_reaches_both() {
     }
 }
 
-/// Each attempt hears of its own port, and the session that stands of none.
+/// Each connection attempt learns that its own port is closed; the established session learns of none.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn closed_ports_are_told_to_those_that_tried_them() {
+async fn a_closed_port_fails_only_the_attempt_that_tried_it() {
     let server = listen(loopback()).unwrap();
     let client = Client::builder().options(trusting()).build().unwrap();
     let standing = client.connect(&url(server.local_addresses()[0])).unwrap();
     within(standing.ready()).await.unwrap();
-    // An address of its own: no test beside this one gets the ports that were just given back.
+    // A separate address: no concurrent test can bind the ports that were just released.
     let ports: Vec<_> = (0..4).map(|_| UdpSocket::bind(("127.0.0.58", 0)).unwrap()).collect();
     let closed: Vec<_> = ports.iter().map(|port| port.local_addr().unwrap()).collect();
     let silent = UdpSocket::bind(("127.0.0.58", 0)).unwrap();
@@ -139,13 +139,13 @@ async fn closed_ports_are_told_to_those_that_tried_them() {
     let after = client.connect(&url(server.local_addresses()[0])).unwrap();
     within(after.ready()).await.unwrap();
     echoes(&after).await;
-    assert_eq!(waiting.remote_address(), None, "it goes on waiting");
+    assert_eq!(waiting.remote_address(), None, "it is still connecting");
 }
 
-/// A server whose peer goes hears nothing else of the network: its own client does.
+/// A server does not learn that a peer's port is closed, but its own client does.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_servers_client_hears_of_closed_ports_as_well() {
+async fn a_servers_client_learns_of_closed_ports_as_well() {
     let server = listen(loopback()).unwrap();
     let client = server.client().options(trusting()).build().unwrap();
     let port = UdpSocket::bind(("127.0.0.59", 0)).unwrap();
@@ -158,7 +158,7 @@ async fn a_servers_client_hears_of_closed_ports_as_well() {
     );
 }
 
-/// The system gives what comes to any of a server's sockets.
+/// The system may deliver a datagram to any of a server's sockets.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_of_several_shards_connects_from_any_of_them() {
     let shards = std::num::NonZeroUsize::new(if cfg!(target_os = "linux") { 4 } else { 1 }).unwrap();
@@ -173,9 +173,9 @@ async fn a_server_of_several_shards_connects_from_any_of_them() {
     }
 }
 
-/// The last connection's end and the next connection meet in each way that two threads have.
+/// Two threads race: one ends the last connection while the other one connects.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_connects_as_the_socket_goes_is_served() {
+async fn a_connection_made_as_the_socket_closes_is_served() {
     let server = listen(loopback()).unwrap();
     let to = url(server.local_addresses()[0]);
     for round in 0..150 {
@@ -196,7 +196,7 @@ fn a_client_whose_runtime_is_gone_says_so() {
         let bound = Client::builder().bind((Ipv4Addr::LOCALHOST, 0).into());
         (bound.build().unwrap(), Client::builder().build().unwrap())
     });
-    // From outside, while it runs and when it does not.
+    // From outside the runtime, while it runs and when it does not.
     let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let to = url(silent.local_addr().unwrap());
     let before: Vec<_> = [&fixed, &any].map(|client| client.connect(&to).unwrap()).into();

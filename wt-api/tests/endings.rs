@@ -1,4 +1,4 @@
-//! How things end: the last words of a server that shuts down, and promises whose runtime is gone.
+//! How sessions end when a server shuts down, and how promises end when their runtime is gone.
 
 mod common;
 
@@ -15,7 +15,7 @@ use wt_api::{
     WebTransportError, WebTransportOptions, http3,
 };
 
-/// Long enough for anything here; a test that takes so long has failed.
+/// Longer than anything here takes; a test that takes this long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn runtime() -> Runtime {
@@ -31,7 +31,7 @@ fn build(address: SocketAddr) -> Result<Server, ServerError> {
     Server::builder().identity(identity).listen(address).build()
 }
 
-/// What `work` comes to.
+/// The result of `work`, which has to complete in time.
 async fn settles<T>(what: &str, work: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| panic!("{what} does not settle"))
 }
@@ -59,7 +59,7 @@ fn with_clients(
     });
     let clients = here.block_on(async {
         let url = format!("https://{address}/");
-        // From as many sockets: they come to several of the server's.
+        // Each has a socket of its own, so that they reach several of the server's sockets.
         let new = |_| Client::builder().build().unwrap().connect_with(&url, options()).unwrap();
         let clients: Vec<_> = (0..count).map(new).collect();
         for client in &clients {
@@ -70,13 +70,13 @@ fn with_clients(
     (server, address, clients)
 }
 
-/// As `main` of a server does: it returns when `shutdown` has, and the process ends.
+/// The server's `main` does the same: it returns when `shutdown` has returned, and the process ends.
 #[test]
-fn all_clients_hear_a_server_that_shuts_down_and_ends() {
+fn all_clients_learn_that_a_server_shut_down_before_it_exits() {
     for _ in 0..5 {
         let (serving, here) = (runtime(), runtime());
         let (server, address, clients) = with_clients(&serving, &here, 100);
-        // One of them is busy.
+        // One of them is busy sending.
         let busy = clients[0].clone();
         here.spawn(async move {
             let mut stream = busy.create_unidirectional_stream(Default::default()).await.unwrap();
@@ -116,7 +116,7 @@ fn promises_of_sessions_settle_on_another_runtime_when_theirs_is_gone() {
     };
     let mut get = Box::pin(get);
     going.block_on(async {
-        // Begun there, waited for here.
+        // Started on the first runtime, awaited on this one.
         assert!(tokio::time::timeout(Duration::from_millis(200), &mut get).await.is_err());
     });
     let mut stream = going.block_on(client.create_bidirectional_stream(Default::default())).unwrap();
@@ -146,7 +146,7 @@ fn promises_of_sessions_settle_on_another_runtime_when_theirs_is_gone() {
         assert!(settles("a request", server.accept()).await.is_none());
         settles("the shutdown", server.shutdown(PATIENCE)).await;
     });
-    // Asked for on a runtime that is gone already.
+    // Requested when its runtime has gone already.
     let gone = runtime();
     let handle = gone.handle().clone();
     gone.shutdown_background();
@@ -159,7 +159,7 @@ fn promises_of_sessions_settle_on_another_runtime_when_theirs_is_gone() {
 }
 
 #[test]
-fn a_runtime_without_time_or_sockets_is_told_by_name() {
+fn the_error_names_what_a_runtime_lacks() {
     let here = runtime();
     for (missing, lacking) in [
         ("time", Builder::new_current_thread().build().unwrap()),
@@ -184,9 +184,9 @@ fn a_runtime_without_time_or_sockets_is_told_by_name() {
     }
 }
 
-/// As `main` of a client does: it closes, waits for nothing to be left, and the process ends.
+/// The client's `main` does the same: it closes, waits until nothing is left, and the process ends.
 #[test]
-fn a_client_that_waits_for_its_sessions_loses_no_last_words() {
+fn a_client_that_waits_until_idle_delivers_its_closes() {
     let (serving, going) = (runtime(), runtime());
     let (server, accepted) = serving.block_on(async {
         let server = Arc::new(build((Ipv4Addr::LOCALHOST, 0).into()).unwrap());
@@ -219,14 +219,15 @@ fn a_client_that_waits_for_its_sessions_loses_no_last_words() {
     });
 }
 
-/// Sessions on shared connections, given up in three ways while their answers arrive: nothing of them is left at either end.
+/// Sessions on shared connections are given up in three ways while their responses arrive. Neither end keeps
+/// anything of them.
 #[test]
-fn sessions_that_are_given_up_as_they_are_answered_leave_nothing_behind() {
+fn sessions_given_up_as_their_responses_arrive_leave_nothing_behind() {
     let (serving, going) = (runtime(), runtime());
     let server = Arc::new(serving.block_on(async { build((Ipv4Addr::LOCALHOST, 0).into()).unwrap() }));
     let url = format!("https://{}/", server.local_addresses()[0]);
     let accepting = Arc::clone(&server);
-    // When the server has closed, all of them are over.
+    // When the server closes, all of them have ended.
     let served = serving.spawn(async move {
         let mut sessions = tokio::task::JoinSet::new();
         while let Some(request) = accepting.accept().await {
@@ -265,7 +266,7 @@ fn sessions_that_are_given_up_as_they_are_answered_leave_nothing_behind() {
         settles("nothing", wt_api::wait_idle()).await;
     });
     serving.block_on(async {
-        // Its clients have gone: there is nobody to wait for.
+        // Its clients have gone, so the server waits for nobody.
         settles("the shutdown", server.shutdown(PATIENCE * 2)).await;
         assert!(settles("the server", served).await.is_ok());
     });

@@ -1,4 +1,4 @@
-//! The examples do what they say: the core of each against the echo server of the example `server`.
+//! The examples do what they say: each one's main part runs against the echo server of the example `server`.
 #![allow(clippy::duplicate_mod, reason = "the examples share their command line")]
 
 mod common;
@@ -46,7 +46,7 @@ use bytes::Bytes;
 use common::{connect, options, url, within};
 use wt_api::{CloseInfo, ErrorCause, Server, WebTransport, WebTransportError, WebTransportOptions};
 
-/// The example server's service on a port of the system's choice.
+/// The service of the example server, on a port that the system chooses.
 fn echo_server() -> Arc<Server> {
     let server = Arc::new(common::server());
     let accepting = Arc::clone(&server);
@@ -83,7 +83,7 @@ async fn prometheus_finds_what_the_server_counts() {
 }
 
 #[tokio::test]
-async fn connect_tells_a_graceful_end() {
+async fn connect_reports_a_graceful_end() {
     let server = echo_server();
     let transport = ready(&server).await;
     let info = CloseInfo::new(7, "done");
@@ -92,7 +92,7 @@ async fn connect_tells_a_graceful_end() {
 }
 
 #[tokio::test]
-async fn connect_tells_why_there_is_no_session() {
+async fn connect_reports_why_a_session_failed() {
     let server = echo_server();
     let init = opening::init_transport;
     let error = within(init("http://localhost/", WebTransportOptions::new())).await.unwrap_err();
@@ -103,7 +103,7 @@ async fn connect_tells_why_there_is_no_session() {
 }
 
 #[tokio::test]
-async fn connect_tells_an_abrupt_end() {
+async fn connect_reports_an_abrupt_end() {
     let server = common::server();
     let client = connect(&server);
     let accepted = common::request(&server).await.accept(wt_api::AcceptOptions::new()).await.unwrap();
@@ -164,7 +164,7 @@ async fn hello_goes_there_and_back() {
     drop(serving);
 }
 
-/// The certificate is replaced in its files, one after the other, and then the server is stopped.
+/// The test replaces the certificate in its files, one after the other, and then stops the server.
 #[tokio::test]
 async fn a_deployed_server_follows_its_certificate_and_lets_clients_go() {
     let folder = std::env::temp_dir().join(format!("weft-deploy-{}", std::process::id()));
@@ -213,9 +213,9 @@ fn an_application_is_tested_on_a_virtual_network() {
     assert!(testing::test(1) < std::time::Duration::from_secs(120));
 }
 
-/// A room for two, and one next to it.
+/// A room with two participants, and another room.
 #[tokio::test]
-async fn a_chat_tells_everybody_in_the_room_what_anybody_says_in_order() {
+async fn a_chat_delivers_each_line_to_the_whole_room_in_order() {
     let (server, rooms) = (Arc::new(common::server()), chat::Rooms::default());
     let serving = tokio::spawn({
         let (server, rooms) = (Arc::clone(&server), rooms.clone());
@@ -240,7 +240,7 @@ async fn a_chat_tells_everybody_in_the_room_what_anybody_says_in_order() {
             assert_eq!(hear(guest).await.unwrap(), format!("{name}: line {number} äöü"));
         }
     }
-    // One leaves by a word, one by breaking a rule.
+    // One participant leaves by finishing its stream, one by breaking a rule.
     ben.says.finish().unwrap();
     let info = within(ben.session.closed()).await.unwrap();
     assert_eq!((info.close_code, info.reason.as_str()), (0, "goodbye"));
@@ -261,9 +261,9 @@ async fn a_chat_tells_everybody_in_the_room_what_anybody_says_in_order() {
     within(serving).await.unwrap();
 }
 
-/// Sessions that break off at bytes that nobody chose, a file that changes meanwhile, files that are not there.
+/// Sessions fail at arbitrary bytes, a file changes during the transfer, and some files do not exist.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_transfer_goes_on_where_it_broke_off() {
+async fn a_transfer_continues_where_it_stopped() {
     let folder = std::env::temp_dir().join(format!("weft-transfer-{}", std::process::id()));
     let (there, here) = (folder.join("there"), folder.join("here"));
     for folder in [&there, &here] {
@@ -278,7 +278,7 @@ async fn a_transfer_goes_on_where_it_broke_off() {
         async move { transfer::serve(&server, &there).await }
     });
     let cut = std::sync::atomic::AtomicU64::new(0);
-    // The first five sessions end after some bytes.
+    // The first five sessions fail after some bytes.
     let connect = || {
         let session = WebTransport::new(&url(&server, "/"), options(&server)).unwrap();
         let number = cut.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -305,7 +305,7 @@ async fn a_transfer_goes_on_where_it_broke_off() {
     for name in ["none", "../there/data", "/etc/hostname", "..", ""] {
         assert!(fetch(name).await.is_err(), "{name:?}");
     }
-    // Nothing half done is left.
+    // No partial file is left.
     let left = std::fs::read_dir(&here).unwrap().count();
     assert_eq!(left, 2);
     within(server.shutdown(Duration::ZERO)).await;
@@ -314,7 +314,7 @@ async fn a_transfer_goes_on_where_it_broke_off() {
 }
 
 #[tokio::test]
-async fn a_game_shows_everybody_where_everybody_is() {
+async fn a_game_shows_every_player_all_positions() {
     let server = Arc::new(common::server());
     let serving = tokio::spawn({
         let server = Arc::clone(&server);
@@ -331,15 +331,15 @@ async fn a_game_shows_everybody_where_everybody_is() {
     for game in [&mut one, &mut two] {
         assert_eq!(news(game).await, format!("+{other}"));
     }
-    // Each steers until both see both move, each its own way.
+    // Each player steers until both have seen it move, each in its own direction.
     for (steering, watching) in [(0, 1), (1, 0)] {
         let mut games = [one, two];
         loop {
             within(games[steering].steer(3, -1)).await.unwrap();
             let places = within(games[watching].look()).await.unwrap();
-            // What is looked at first may have left before the other one came.
+            // The first positions may be from before the other player joined.
             let Some([x, y]) = places.get(&[mine, other][steering]).copied() else { continue };
-            assert_eq!(i32::from(x), -3 * i32::from(y), "a step of the world is whole");
+            assert_eq!(i32::from(x), -3 * i32::from(y), "a tick moves both coordinates");
             if x > 30 {
                 break;
             }
@@ -349,7 +349,7 @@ async fn a_game_shows_everybody_where_everybody_is() {
     two.session.close(CloseInfo::default());
     assert_eq!(news(&mut one).await, format!("-{other}"));
     while within(one.look()).await.unwrap().contains_key(&other) {}
-    // The place is free again, and no more than there are can be had.
+    // The player's place is free again, and a full game refuses further players.
     let mut crowd = Vec::new();
     let refused = loop {
         match join().await {

@@ -1,4 +1,4 @@
-//! What goes wrong when connecting, and what the error says.
+//! Failures to connect, and the text of their errors.
 
 mod common;
 #[path = "common/plain.rs"]
@@ -19,7 +19,7 @@ async fn failure(url: &str, options: WebTransportOptions) -> WebTransportError {
     let closed = within(client.closed()).await.expect_err("no clean end");
     assert_eq!(closed.to_string(), error.to_string());
     assert_eq!(error.error_source(), WebTransportErrorSource::Session);
-    // The text says all of it, and what is below says nothing of it again.
+    // The text contains the whole message, and the error's source does not repeat any of it.
     let below = std::error::Error::source(&error).map(ToString::to_string);
     assert!(below.is_none_or(|below| !error.to_string().contains(&below)), "{error}");
     error
@@ -47,15 +47,16 @@ async fn bad_urls_and_headers_are_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_name_without_an_address_is_named() {
+async fn an_error_for_a_name_without_an_address_contains_the_name() {
     let error = failure("https://does-not-exist.invalid/", WebTransportOptions::new()).await;
     assert!(matches!(error.cause(), ErrorCause::NameResolution { .. }), "{error}");
     assert!(error.to_string().contains("does-not-exist.invalid"));
 }
 
 #[tokio::test]
-async fn a_closed_port_is_told_at_once() {
-    // Linux has all of 127.0.0.0/8: on an address of its own no test beside this one gets the port that was just given back.
+async fn a_closed_port_fails_at_once() {
+    // Linux routes all of 127.0.0.0/8 to loopback: on a separate address no concurrent test can bind the port
+    // that was just released.
     let host = if cfg!(target_os = "linux") { "127.0.0.57" } else { "127.0.0.1" };
     let port = std::net::UdpSocket::bind((host, 0)).unwrap().local_addr().unwrap().port();
     let error = failure(&format!("https://{host}:{port}/"), WebTransportOptions::new()).await;
@@ -77,7 +78,7 @@ async fn a_silent_peer_is_given_up_after_the_connect_timeout() {
 }
 
 #[tokio::test]
-async fn a_peer_without_http3_is_told() {
+async fn a_peer_without_http3_is_reported() {
     let server =
         Server::builder().rustls_config(Arc::new(tls_for(b"other"))).listen(loopback()).build().unwrap();
     let options = WebTransportOptions::new().dangerous().no_certificate_verification();
@@ -89,7 +90,7 @@ fn key_pair() -> rcgen::KeyPair {
     rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap()
 }
 
-/// A configuration of a server that offers one ALPN protocol, with a certificate that nobody knows.
+/// A TLS configuration of a server that offers one ALPN protocol, with a certificate that no client trusts.
 fn tls_for(alpn: &[u8]) -> rustls::ServerConfig {
     let key = key_pair();
     let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
@@ -107,7 +108,7 @@ fn tls_for(alpn: &[u8]) -> rustls::ServerConfig {
 }
 
 #[tokio::test]
-async fn http3_without_webtransport_names_the_setting_that_is_missing() {
+async fn an_error_names_the_setting_that_the_server_lacks() {
     let full = h3_core::Settings::new().enable_connect_protocol(true).h3_datagram(true).wt_enabled(1);
     let cases = [
         (h3_core::Settings::default(), "SETTINGS_WT_ENABLED"),
@@ -126,15 +127,15 @@ async fn http3_without_webtransport_names_the_setting_that_is_missing() {
     }
 }
 
-/// The calendar: certificates are valid by it.
+/// Certificates are valid by calendar time.
 fn days_from_now(days: i64) -> time::OffsetDateTime {
-    #[allow(clippy::disallowed_methods, reason = "certificates are dated by the wall clock")]
+    #[allow(clippy::disallowed_methods, reason = "the validity of certificates is in calendar time")]
     let now = std::time::SystemTime::now();
     time::OffsetDateTime::from(now) + time::Duration::days(days)
 }
 
 #[tokio::test]
-async fn an_expired_certificate_is_told_by_hash_and_by_authority() {
+async fn an_expired_certificate_is_refused_by_hash_and_by_authority() {
     let authority_key = key_pair();
     let mut authority = rcgen::CertificateParams::default();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -185,7 +186,7 @@ fn a_key_of_another_certificate_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn certificates_are_judged_and_the_judgement_is_typed() {
+async fn a_certificate_failure_has_a_typed_cause() {
     let server = server();
     let hashes = [CertificateHash::new([3; 32])];
     let error =
@@ -195,7 +196,7 @@ async fn certificates_are_judged_and_the_judgement_is_typed() {
         matches!(error.cause(), ErrorCause::Certificate(CertificateError::HashMismatch { actual: a }) if *a == actual),
         "{error}"
     );
-    // Nobody trusts a self-signed certificate without being told to.
+    // No client trusts a self-signed certificate by default.
     let error = failure(&url(&server, "/"), WebTransportOptions::new()).await;
     assert!(matches!(error.cause(), ErrorCause::Certificate(_)), "{error}");
 }

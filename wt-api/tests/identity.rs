@@ -1,4 +1,5 @@
-//! Identities of servers: what is read, what is refused, which one a client sees, and how one follows another.
+//! Identities of servers: which files are readable, which are refused, which identity a client sees, and how
+//! a server replaces one.
 
 mod common;
 
@@ -30,7 +31,7 @@ async fn echoes((client, accepted): &(WebTransport, WebTransport)) {
     assert_eq!(within(stream.readable.read_to_end(100)).await.unwrap(), "still there");
 }
 
-/// Why the session is refused.
+/// The error of the session that the client refuses.
 async fn refusal(url: &str, options: WebTransportOptions) -> CertificateError {
     let error = within(WebTransport::new(url, options).unwrap().ready()).await.unwrap_err();
     match error.cause() {
@@ -40,7 +41,7 @@ async fn refusal(url: &str, options: WebTransportOptions) -> CertificateError {
 }
 
 #[tokio::test]
-async fn an_identity_is_replaced_under_sessions_that_go_on() {
+async fn replacing_an_identity_keeps_established_sessions() {
     let server = server();
     let old = server.certificate_hash().unwrap();
     let before = pair(&server).await;
@@ -57,7 +58,7 @@ async fn an_identity_is_replaced_under_sessions_that_go_on() {
 }
 
 #[tokio::test]
-async fn the_name_that_is_asked_for_chooses_the_identity() {
+async fn the_requested_name_chooses_the_identity() {
     let (other, named) = (identity(), identity());
     let server = Server::builder().identity(other.clone()).identity_for("localhost", named.clone());
     let server = server.listen(loopback()).build().unwrap();
@@ -110,7 +111,7 @@ fn own_config(
 }
 
 #[tokio::test]
-async fn a_configuration_of_ones_own_serves() {
+async fn an_own_rustls_configuration_serves() {
     let identity = identity();
     let config = own_config(&identity, &[&rustls::version::TLS13], &[]);
     let server = Server::builder().rustls_config(config).listen(loopback()).build().unwrap();
@@ -143,13 +144,13 @@ fn issued() -> (String, String, KeyPair) {
     (ca.pem(), leaf.pem(), key)
 }
 
-/// The content of the last OCTET STRING in a PKCS#8 key: the key in the older format.
+/// The contents of the last OCTET STRING in a PKCS#8 key, which is the key in the older format.
 fn inner_key(pkcs8: &[u8], header: &[u8]) -> Vec<u8> {
     let position = pkcs8.windows(header.len()).position(|window| window == header).unwrap();
     pkcs8[position + header.len()..].to_vec()
 }
 
-/// A PEM block made by another writer than the one under test.
+/// A PEM block, written without the code under test.
 fn block(label: &str, der: &[u8]) -> String {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut bits: Vec<u8> = der.iter().flat_map(|byte| (0..8).rev().map(move |i| byte >> i & 1)).collect();
@@ -163,7 +164,7 @@ fn block(label: &str, der: &[u8]) -> String {
 }
 
 #[test]
-fn chains_are_read_with_whatever_stands_between() {
+fn chains_are_read_with_other_text_between_the_blocks() {
     let (ca, leaf, key) = issued();
     let key_pem = key.serialize_pem();
     let chain =
@@ -189,7 +190,7 @@ fn chains_are_read_with_whatever_stands_between() {
 #[test]
 fn keys_of_all_three_formats_are_read() {
     let (_, leaf, key) = issued();
-    // OCTET STRING of 109 bytes that holds a SEQUENCE with version 1: ECPrivateKey (RFC 5915 §3).
+    // An OCTET STRING of 109 bytes that contains a SEQUENCE with version 1: ECPrivateKey (RFC 5915 §3).
     let sec1 =
         [&[0x30, 0x6b, 2, 1, 1][..], &inner_key(&key.serialize_der(), &[4, 0x6d, 0x30, 0x6b, 2, 1, 1])];
     let sec1 = block("EC PRIVATE KEY", &sec1.concat());
@@ -208,7 +209,7 @@ fn keys_of_all_three_formats_are_read() {
 }
 
 #[test]
-fn what_cannot_be_an_identity_is_told_with_its_remedy() {
+fn an_unusable_identity_gives_an_error_with_a_remedy() {
     let (ca, leaf, key) = issued();
     let (_, other, _) = issued();
     let key = key.serialize_pem();
@@ -236,7 +237,7 @@ fn what_cannot_be_an_identity_is_told_with_its_remedy() {
 }
 
 #[test]
-fn der_where_pem_is_wanted_is_told_with_the_command_that_converts_it() {
+fn der_instead_of_pem_gives_an_error_with_the_converting_command() {
     for algorithm in [&rcgen::PKCS_ED25519, &rcgen::PKCS_ECDSA_P256_SHA256] {
         let key = KeyPair::generate_for(algorithm).unwrap();
         let leaf = CertificateParams::new(vec!["example.org".to_owned()]).unwrap().self_signed(&key).unwrap();
@@ -285,15 +286,12 @@ fn errors_in_files_name_the_file() {
 #[test]
 fn the_validity_of_a_self_signed_identity_fits_browsers() {
     let hour = std::time::Duration::from_secs(3_600);
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "compared with the calendar that the certificate is made by"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the certificate's validity is in calendar time")]
     let now = std::time::SystemTime::now;
     let before = now();
     let (from, to) = identity().validity().unwrap();
     let after = now();
-    // To the second: what is below is cut off.
+    // Compared to the second, because X.509 has no fractions.
     let second = std::time::Duration::from_secs(1);
     assert!(before - hour - second < from && from <= after - hour, "{from:?}");
     assert!(before + 13 * 24 * hour - second < to && to <= after + 13 * 24 * hour, "{to:?}");
@@ -301,7 +299,7 @@ fn the_validity_of_a_self_signed_identity_fits_browsers() {
 }
 
 #[test]
-fn validity_and_pin_are_those_that_openssl_tells() {
+fn validity_and_pin_match_openssl() {
     // openssl x509 -in leaf.pem -noout -startdate -enddate -ext subjectAltName; and for the pin
     // openssl x509 -in leaf.pem -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64
     let identity = Identity::from_pem(
@@ -321,7 +319,7 @@ fn validity_and_pin_are_those_that_openssl_tells() {
 }
 
 #[test]
-fn kinds_of_keys_are_told_apart() {
+fn key_types_are_distinguished() {
     let rsa = KeyPair::from_pem(include_str!("data/rsa-key.pem")).unwrap();
     let ed25519 = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
     for (key, kind, words) in [

@@ -1,5 +1,5 @@
-//! Connections outlive a NAT that forgets its mapping (RFC 9000 §9.3): a relay on loopback whose socket to the server is
-//! replaced, by one with another port, while sessions are at work.
+//! Connections survive a NAT that forgets its mapping (RFC 9000 §9.3). A relay on loopback replaces its
+//! socket to the server, and thereby its port, while sessions transfer data.
 
 mod common;
 
@@ -41,7 +41,7 @@ impl Nat {
                             let _ = inside.send_to(&down[..length], client).await;
                         }
                     }
-                    // What is on its way to the old port is lost.
+                    // Datagrams on their way to the old port are lost.
                     Some(()) = wanted.recv() => mapped = outside().await,
                     else => break,
                 }
@@ -79,7 +79,7 @@ async fn echo(mut stream: BidirectionalStream) {
 }
 
 #[tokio::test]
-async fn a_session_outlives_a_nat_that_forgets() {
+async fn a_session_survives_a_nat_rebinding() {
     let server = builder().listen(loopback()).build().unwrap();
     let nat = Nat::new(server.local_addresses()[0]).await;
     let (client, served) = session(&server, &nat).await;
@@ -95,7 +95,7 @@ async fn a_session_outlives_a_nat_that_forgets() {
         let answer = async { stream.readable.read_to_end(10_000).await.unwrap() };
         let ((), answer) = within(async { tokio::join!(echo(taken), answer) }).await;
         assert!(answer[..] == [round; 5_000], "round {round}");
-        // The application can see where its peer is now; to the client nothing has changed.
+        // The application sees its peer's new address; the client sees no change.
         let now = served.remote_address().unwrap();
         assert_eq!(now != before, round > 0, "round {round}: {before}, {now}");
         assert_eq!(served.connection().map(|connection| connection.remote_address()), Some(now));
@@ -105,7 +105,7 @@ async fn a_session_outlives_a_nat_that_forgets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn transfers_both_ways_go_on_through_forgotten_mappings() {
+async fn transfers_in_both_directions_survive_nat_rebindings() {
     const SIZE: usize = 8 << 20;
     let server = builder().listen(loopback()).build().unwrap();
     let nat = Arc::new(Nat::new(server.local_addresses()[0]).await);

@@ -1,4 +1,4 @@
-//! What both ends agree on beside the draft: application protocols and keying material.
+//! What both ends negotiate besides the draft: application protocols and keying material.
 
 mod common;
 

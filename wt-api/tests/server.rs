@@ -46,12 +46,12 @@ async fn plain_requests_are_answered_on_the_same_port() {
     let mut response = within(http3::get(&url(&server, "/other"), options(&server))).await.unwrap();
     assert_eq!(response.status, StatusCode::NOT_FOUND);
     assert!(within(response.body.read_to_end(100)).await.unwrap().is_empty());
-    // Sessions go on beside them.
+    // Sessions continue to work beside plain requests.
     drop(pair(&server).await);
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_harms_nobody_else() {
+async fn a_handler_that_panics_affects_no_other_request() {
     let server = builder()
         .listen(loopback())
         .http_handler(|request| match request.path.as_str() {
@@ -66,7 +66,7 @@ async fn a_handler_that_panics_harms_nobody_else() {
     let (client, accepted) = pair(&server).await;
     let response = within(http3::get(&url(&server, "/panic"), options(&server))).await.unwrap();
     assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR);
-    // The reset may overtake the head of the response.
+    // The reset may overtake the response's header section.
     let error = match within(http3::get(&url(&server, "/half"), options(&server))).await {
         Ok(mut response) => within(response.body.read_to_end(100)).await.unwrap_err().to_string(),
         Err(error) => error.to_string(),
@@ -76,9 +76,10 @@ async fn a_handler_that_panics_harms_nobody_else() {
     assert_eq!(within(accepted.closed()).await.unwrap().close_code, 4);
 }
 
-/// What a handler gives and HTTP does not know is not sent, and pieces that are more or less than was told end in a reset.
+/// The server does not send a handler's response that HTTP does not permit. A body longer or shorter than
+/// announced ends in a reset.
 #[tokio::test]
-async fn what_is_no_answer_of_http_is_not_sent() {
+async fn an_invalid_http_response_is_not_sent() {
     let pieces = |length: &str, count: usize| {
         let mut response = HttpResponse::new(StatusCode::OK);
         response.headers.insert("content-length", length.parse().unwrap());
@@ -122,7 +123,7 @@ async fn what_is_no_answer_of_http_is_not_sent() {
         assert_eq!(empty.status, status);
         assert!(within(empty.body.read_to_end(100)).await.unwrap().is_empty());
     }
-    // RFC 9114 §4.2, and more fields than the client takes.
+    // RFC 9114 §4.2 forbids these; the last one has more fields than the client permits.
     for path in ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te"] {
         let response = get(&format!("/field/{path}")).await.unwrap();
         assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
@@ -139,8 +140,8 @@ async fn what_is_no_answer_of_http_is_not_sent() {
     assert_eq!(within(get("/").await.unwrap().body.read_to_end(100)).await.unwrap().len(), 10);
 }
 
-/// A task of the server's application panics with a session and a stream in its hands: its client is told by a close and a
-/// reset, and the other sessions, also that on the same connection, go on.
+/// A task of the server's application panics while it holds a session and a stream. The client learns of it
+/// by a close and a reset. Other sessions continue, also those on the same connection.
 #[tokio::test]
 async fn a_task_that_panics_ends_its_own_session_alone() {
     let server = server();
@@ -175,11 +176,12 @@ async fn a_task_that_panics_ends_its_own_session_alone() {
             assert_eq!(within(stream.read_to_end(100)).await.unwrap(), "still there");
         }
     }
-    // And the server takes new ones.
+    // The server still accepts new sessions.
     drop(pair(&server).await);
 }
 
-/// A client shows a certificate when the server's own rustls configuration asks for one, and the application sees it.
+/// A client presents a certificate when the server's own rustls configuration requests one, and the
+/// application sees it.
 #[tokio::test]
 async fn client_certificates_reach_the_application() {
     use rustls::{
@@ -253,7 +255,7 @@ async fn shutdown_drains_then_closes() {
     within(leaving).await.unwrap();
     within(reading).await.unwrap();
     assert!(within(server.accept()).await.is_none());
-    // The one that did not leave lost its connection.
+    // The session that did not leave lost its connection.
     assert!(within(idle.closed()).await.is_err());
     assert!(within(kept.closed()).await.is_err());
 }
@@ -269,9 +271,10 @@ async fn connections_beyond_the_limit_are_refused() {
     drop(first);
 }
 
-/// Several sockets at one address, driven by threads at the same time: everybody is served, and the address is the server's.
+/// A server with several sockets at one address and a thread for each serves every client, and no other
+/// program can bind the address.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn a_server_of_several_shards_serves_all_clients_and_has_its_address_for_itself() {
+async fn a_server_of_several_shards_serves_all_clients_and_owns_its_address() {
     if !cfg!(target_os = "linux") {
         return;
     }

@@ -40,7 +40,7 @@ async fn a_session_has_streams_in_both_directions() {
 }
 
 #[tokio::test]
-async fn no_particular_address_is_this_machine() {
+async fn a_url_with_the_unspecified_address_reaches_this_machine() {
     for (listen, host) in [("0.0.0.0:0", "0.0.0.0"), ("[::]:0", "[::]"), ("[::]:0", "0.0.0.0")] {
         let server = builder().listen(listen.parse().unwrap()).build().unwrap();
         let url = format!("https://{host}:{}/", server.local_addresses()[0].port());
@@ -52,7 +52,7 @@ async fn no_particular_address_is_this_machine() {
 }
 
 #[tokio::test]
-async fn megabytes_arrive_whole_through_bounded_boxes() {
+async fn megabytes_arrive_complete_through_bounded_mailboxes() {
     let server = server();
     let (client, accepted) = pair(&server).await;
     let data: Vec<u8> = (0..5_000_000u32).map(|i| (i % 251) as u8).collect();
@@ -72,7 +72,7 @@ async fn megabytes_arrive_whole_through_bounded_boxes() {
 
 #[tokio::test]
 async fn datagrams_go_both_ways_and_know_their_limit() {
-    // The limit must not grow under the test's feet.
+    // The limit must not grow during the test.
     let fixed = || transport().max_datagram_size(0);
     let server = builder().transport(fixed()).listen(loopback()).build().unwrap();
     let (client, accepted) = pair_with(&server, options(&server).transport(fixed())).await;
@@ -88,7 +88,7 @@ async fn datagrams_go_both_ways_and_know_their_limit() {
     }
 }
 
-/// Lets the tasks of a runtime go on as far as they can.
+/// Lets the tasks of a runtime run until all of them wait.
 fn turns(runtime: &tokio::runtime::Runtime) {
     runtime.block_on(async {
         for _ in 0..200 {
@@ -97,7 +97,7 @@ fn turns(runtime: &tokio::runtime::Runtime) {
     });
 }
 
-/// Lets both runtimes go on in turns until the task is done.
+/// Lets both runtimes run in turn until the task is done.
 fn finish<T>(runtimes: [&tokio::runtime::Runtime; 2], task: tokio::task::JoinHandle<T>) -> T {
     for _ in 0..10_000 {
         runtimes.into_iter().for_each(turns);
@@ -108,10 +108,10 @@ fn finish<T>(runtimes: [&tokio::runtime::Runtime; 2], task: tokio::task::JoinHan
     panic!("it takes too long");
 }
 
-/// A runtime with one thread that comes late: the socket holds more than waits for a reader, and while the driver takes it
-/// nobody can read.
+/// The reader's runtime has one thread and gets its turn late. The socket then contains more datagrams than
+/// the queue holds, and nobody can read while the driver receives them.
 #[test]
-fn who_reads_as_fast_as_it_can_loses_nothing_of_a_burst() {
+fn a_fast_reader_loses_no_datagram_of_a_burst() {
     let [one, other] = [(); 2]
         .map(|()| tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"));
     let both = [&one, &other];
@@ -137,7 +137,7 @@ fn who_reads_as_fast_as_it_can_loses_nothing_of_a_burst() {
     datagrams.set_outgoing_max_buffered_datagrams(10_000);
     for _ in 0..50 {
         while datagrams.writable.try_send(Bytes::from_static(b"tiny")).is_ok() {}
-        // All that the window lets out leaves before the server has its turn.
+        // Everything that the window permits leaves before the server gets its turn.
         turns(&other);
         turns(&one);
     }
@@ -147,7 +147,7 @@ fn who_reads_as_fast_as_it_can_loses_nothing_of_a_burst() {
     let count = finish(both, reader);
     println!("{count} read, {:?}", stats.datagrams);
     assert!(count > 10_000, "{count}");
-    assert_eq!(stats.datagrams.unwrap().dropped_incoming, 0, "of what came, nothing was pushed out");
+    assert_eq!(stats.datagrams.unwrap().dropped_incoming, 0, "nothing that arrived was dropped");
 }
 
 #[tokio::test]
@@ -213,7 +213,7 @@ async fn a_reset_before_any_payload_reaches_the_session() {
     let mut stream = within(client.create_bidirectional_stream(open())).await.unwrap();
     stream.writable.reset(9);
     drop(stream);
-    // Whether the stream shows up depends on the preface; the session lives in any case.
+    // Whether the peer sees the stream depends on the preface. The session survives in either case.
     let mut uni = within(client.create_unidirectional_stream(open())).await.unwrap();
     within(uni.write_all(b"alive")).await.unwrap();
     uni.finish().unwrap();
@@ -257,7 +257,7 @@ async fn two_hundred_streams_at_once() {
 }
 
 #[tokio::test]
-async fn credit_is_waited_for_or_refused() {
+async fn opening_a_stream_waits_for_credit_or_fails() {
     let limited = transport().max_streams_uni(6);
     let server = common::builder().listen(common::loopback()).transport(limited).build().unwrap();
     let (client, accepted) = pair(&server).await;
@@ -269,7 +269,7 @@ async fn credit_is_waited_for_or_refused() {
         }
     };
     assert!(matches!(error.cause(), ErrorCause::QuotaExceeded), "{error}");
-    // Three of the six are HTTP/3's own.
+    // HTTP/3 itself uses three of the six.
     assert_eq!(open_streams.len(), 3);
     let waiting = tokio::spawn({
         let client = client.clone();
@@ -286,7 +286,7 @@ async fn credit_is_waited_for_or_refused() {
 }
 
 #[tokio::test]
-async fn draining_is_told_and_changes_nothing_else() {
+async fn draining_is_reported_and_changes_nothing_else() {
     let server = server();
     let (client, accepted) = pair(&server).await;
     accepted.drain();
@@ -368,7 +368,7 @@ async fn a_sink_holds_its_writer_back_and_its_close_ends_the_stream() {
     let (client, accepted) = pair(&server).await;
     let mut stream = pin!(within(client.create_unidirectional_stream(open())).await.unwrap());
     let chunk = Bytes::from(vec![9; 64 << 10]);
-    // Nobody reads: what the windows and the buffers hold is all that the sink takes.
+    // Nobody reads, so the sink accepts only what the windows and the buffers hold.
     let mut taken = 0;
     let full = loop {
         match stream.as_mut().poll_ready(&mut Context::from_waker(Waker::noop())) {
@@ -394,7 +394,7 @@ async fn a_sink_holds_its_writer_back_and_its_close_ends_the_stream() {
     within(poll_fn(|cx| Sink::<Bytes>::poll_close(stream.as_mut(), cx))).await.unwrap();
     assert_eq!(within(reading).await.unwrap(), taken);
     assert_eq!(stream.bytes_written(), taken as u64);
-    // Closed once is closed: again is no error, more data is.
+    // Closing twice is no error; sending after the close is one.
     within(poll_fn(|cx| Sink::<Bytes>::poll_close(stream.as_mut(), cx))).await.unwrap();
     let error = within(poll_fn(|cx| stream.as_mut().poll_ready(cx))).await.unwrap_err();
     assert!(matches!(error.cause(), ErrorCause::StreamFinished), "{error}");
@@ -412,7 +412,7 @@ async fn congestion_control_reads_back_what_is_in_force() {
 }
 
 #[tokio::test]
-async fn a_client_of_any_draft_is_served_by_its_rules() {
+async fn a_client_of_any_draft_is_served() {
     for dialect in Dialect::ALL {
         serve_a_client_of(dialect).await;
     }
@@ -445,7 +445,7 @@ async fn serve_a_client_of(dialect: Dialect) {
     assert_eq!(within(client.closed()).await.unwrap(), info);
 }
 
-/// ECN stays in use where trains of datagrams are sent and received as one.
+/// ECN stays in use when the socket sends and receives several datagrams in one call.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn ecn_stays_in_use_after_trains_of_datagrams() {

@@ -1,4 +1,4 @@
-//! What errors say: once, and what helps.
+//! The texts of errors: each message appears once, and says what helps.
 
 use std::{error::Error, fmt::Display, io, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ fn key_pair() -> rcgen::KeyPair {
     rcgen::KeyPair::generate().expect("a key")
 }
 
-/// As `anyhow` prints with `{:#}`: the text, and those of all that is below it.
+/// The texts of the error and of all its sources, as `anyhow` prints them with `{:#}`.
 fn chain(error: &dyn Error) -> Vec<String> {
     let mut texts = vec![error.to_string()];
     let mut below = error.source();
@@ -27,7 +27,7 @@ fn chain(error: &dyn Error) -> Vec<String> {
     texts
 }
 
-/// Nothing is printed twice.
+/// Checks that no text repeats another one.
 fn check(error: &dyn Error) {
     let texts = chain(error);
     assert!(!texts[0].is_empty());
@@ -98,7 +98,7 @@ fn causes() -> Vec<ErrorCause> {
     causes
 }
 
-/// An error of a session, as the library makes them.
+/// Errors of a session, as the library creates them.
 fn session_error() -> WebTransportError {
     let network = Network::new(1);
     let host = network.host("laptop");
@@ -110,7 +110,7 @@ fn session_error() -> WebTransportError {
 }
 
 #[test]
-fn no_error_says_what_the_one_below_it_says() {
+fn no_error_repeats_the_text_of_its_source() {
     causes().iter().for_each(|cause| check(cause));
     let error = session_error();
     check(&error);
@@ -133,9 +133,9 @@ fn no_error_says_what_the_one_below_it_says() {
     check(&"xyz".parse::<wt_api::CertificateHash>().expect_err("no hash"));
 }
 
-/// Whoever cannot listen is told what to change, where that is known.
+/// An error of listening says what to change, where that is known.
 #[test]
-fn an_address_that_cannot_be_listened_on_comes_with_what_to_do() {
+fn an_error_of_listening_says_what_to_do() {
     let told = |kind, address: &str| {
         let error = Arc::new(io::Error::from(kind));
         ServerError::Bind { address: address.parse().expect("an address"), error }.to_string()
@@ -159,14 +159,14 @@ fn says(error: &impl Display, words: &str) {
 }
 
 #[test]
-fn a_url_that_was_meant_otherwise_is_told_how() {
+fn an_error_in_a_url_says_what_to_write() {
     let new = |url| new(url, WebTransportOptions::new());
     says(&new("localhost:4433/x"), "it has no scheme; write https://localhost:4433/x");
     says(&new("https://::1:4433"), "an IPv6 address stands in brackets; write https://[::1]:4433");
 }
 
 #[test]
-fn what_is_no_origin_is_told_at_both_ends() {
+fn a_bad_origin_is_reported_at_both_ends() {
     for (origin, words) in [
         ("https://a.example/", "write https://a.example"),
         ("https://a.example\r\nx: y", "line break"),
@@ -186,7 +186,7 @@ fn what_is_no_origin_is_told_at_both_ends() {
 }
 
 #[test]
-fn pem_where_der_is_wanted_is_told() {
+fn pem_instead_of_der_is_reported() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let (pem, key) = (made.cert.pem().into_bytes(), made.signing_key.serialize_pem().into_bytes());
     let options = WebTransportOptions::new().trusted_certificates([pem.clone()]);
@@ -201,7 +201,7 @@ fn pem_where_der_is_wanted_is_told() {
     assert_eq!(identity(der, key), IdentityError::PemForDer { what: "private key" });
 }
 
-/// A CA, and a certificate that it issued.
+/// A CA's certificate, and one that it issued.
 fn issued() -> (Vec<u8>, Vec<u8>) {
     let authority_key = key_pair();
     let mut authority = rcgen::CertificateParams::default();
@@ -217,7 +217,7 @@ fn issued() -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn a_trusted_certificate_that_issues_none_is_told_with_its_issuer() {
+fn trusting_a_leaf_certificate_gives_an_error_that_names_its_issuer() {
     let (authority, leaf) = issued();
     let options = WebTransportOptions::new().trusted_certificates([authority, leaf]);
     let error = new("https://a/", options);
@@ -226,7 +226,7 @@ fn a_trusted_certificate_that_issues_none_is_told_with_its_issuer() {
 }
 
 #[test]
-fn a_server_that_shows_the_certificate_of_a_ca_is_told() {
+fn a_server_with_the_certificate_of_a_ca_is_reported() {
     let key = key_pair();
     let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -240,7 +240,7 @@ fn a_server_that_shows_the_certificate_of_a_ca_is_told() {
 }
 
 #[test]
-fn an_application_that_is_slow_to_accept_is_no_firewall() {
+fn a_slow_application_is_not_reported_as_a_firewall() {
     let network = Network::new(4);
     let (there, here) = (network.host("server"), network.host("laptop"));
     let identity = network.identity(["server"]);
@@ -263,7 +263,7 @@ fn an_application_that_is_slow_to_accept_is_no_firewall() {
 }
 
 #[test]
-fn the_port_that_nobody_wrote_is_told() {
+fn an_error_mentions_the_default_port() {
     let error = session_error();
     if let ErrorCause::Timeout { stage, .. } = error.cause() {
         assert!(matches!(stage, ConnectStage::Handshake { port: 443 } | ConnectStage::Name), "{error}");

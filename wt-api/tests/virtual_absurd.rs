@@ -1,5 +1,5 @@
-//! Settings of a connection at the ends of what their types hold: a session works as well as it can, or is refused in
-//! words, and nothing is ever sent without end.
+//! Transport settings at the limits of their types. A session works as well as it can or is refused with an
+//! error, and no end sends without bound.
 
 mod virtual_common;
 
@@ -13,7 +13,7 @@ use wt_api::{
 
 type Set = fn(&mut TransportConfig, u64);
 
-/// Every number of a connection's settings.
+/// Every numeric transport setting.
 const NUMBERS: [(&str, Set); 17] = [
     ("datagram_size", |config, value| config.datagram_size = clipped(value)),
     ("max_datagram_size", |config, value| config.max_datagram_size = clipped(value)),
@@ -42,7 +42,7 @@ fn size(value: u64) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }
 
-/// 50,000 bytes on a stream, and their echo.
+/// Sends 50,000 bytes on a stream and reads their echo.
 async fn there_and_back(session: &WebTransport) -> Result<(), WebTransportError> {
     session.ready().await?;
     let stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
@@ -58,7 +58,7 @@ async fn there_and_back(session: &WebTransport) -> Result<(), WebTransportError>
     Ok(())
 }
 
-/// What became of a session with 50,000 bytes there and back, and the datagrams that both ends sent.
+/// The result of a session that echoes 50,000 bytes, and the number of datagrams that both ends sent.
 fn works(client: TransportConfig, server: TransportConfig) -> (Result<(), String>, u64) {
     let network = Network::new(5);
     let (host, client_host) = (network.host("server"), network.host("client"));
@@ -79,22 +79,22 @@ fn works(client: TransportConfig, server: TransportConfig) -> (Result<(), String
     (outcome, link.stats_from(&client_host).offered + link.stats_from(&host).offered)
 }
 
-/// The ends of the types, of the wire's ranges, and numbers between.
+/// The limits of the types, the limits of the wire's ranges, and numbers between.
 const VALUES: [u64; 10] =
     [0, 1, 63, 1_000, 1 << 14, 1 << 32, (1 << 60) + 1, (1 << 62) - 1, 1 << 62, u64::MAX];
 
 #[test]
-fn a_session_works_whatever_number_a_setting_has() {
+fn a_session_works_with_any_number_in_a_setting() {
     for (name, set) in NUMBERS {
         for value in VALUES {
             for at_client in [true, false] {
                 let (mut client, mut server) = (TransportConfig::default(), TransportConfig::default());
                 set(if at_client { &mut client } else { &mut server }, value);
-                // Refused by name, see below.
+                // Refused by name; see below.
                 if client.max_datagram_frame_size.min(server.max_datagram_frame_size) < 16 {
                     continue;
                 }
-                // The one stream that is permitted is the session's own.
+                // The one permitted stream is the session's CONNECT stream.
                 let waits = server.max_streams_bidi < 2;
                 let (outcome, sent) = works(client, server);
                 let expected = if waits { Err("never".to_owned()) } else { Ok(()) };
@@ -104,7 +104,7 @@ fn a_session_works_whatever_number_a_setting_has() {
                     "{name} {value} at the {}",
                     if at_client { "client" } else { "server" }
                 );
-                // A window of one byte takes a packet for each, and its answer.
+                // With a window of one byte, each byte needs a packet and an acknowledgment.
                 assert!(sent < 200_000, "{name} {value}: {sent} datagrams");
             }
         }
@@ -133,7 +133,7 @@ fn settings_without_datagrams_are_refused_by_name() {
 
 type SetServer = fn(ServerBuilder, u64) -> ServerBuilder;
 
-/// Every number of a server's builder that leaves room for one session.
+/// Every number in a server's builder that leaves room for one session.
 const OF_THE_BUILDER: [(&str, u64, SetServer); 8] = [
     ("session_receive_window", 0, ServerBuilder::session_receive_window),
     ("max_session_receive_window", 0, ServerBuilder::max_session_receive_window),
@@ -148,7 +148,7 @@ const OF_THE_BUILDER: [(&str, u64, SetServer); 8] = [
 ];
 
 #[test]
-fn a_session_works_whatever_number_the_builder_is_given() {
+fn a_session_works_with_any_number_in_the_builder() {
     for (name, least, set) in OF_THE_BUILDER {
         for value in VALUES.into_iter().map(|value| value.max(least)) {
             let network = Network::new(7);
@@ -190,7 +190,7 @@ fn a_server_without_room_says_so_at_once() {
 }
 
 #[test]
-fn no_time_and_endless_time_are_taken_as_they_are() {
+fn zero_and_infinite_durations_are_accepted() {
     let network = Network::new(9);
     let (host, client) = (network.host("server"), network.host("client"));
     let (server, hash) = serve(&network, &host, TransportConfig::default());

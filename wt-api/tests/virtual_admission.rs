@@ -1,4 +1,4 @@
-//! The application's word on clients before their handshake.
+//! The admission hook: the application decides about clients before their handshake.
 
 mod virtual_common;
 
@@ -44,12 +44,12 @@ impl World {
     }
 }
 
-/// The code with which the server closed before there was a connection.
+/// Whether the server refused the connection as busy, before the handshake.
 fn is_busy(error: &WebTransportError) -> bool {
     matches!(error.cause(), ErrorCause::ServerBusy { .. })
 }
 
-/// What the hook was shown.
+/// What the hook saw.
 #[derive(Clone, Debug)]
 struct Seen {
     remote: SocketAddr,
@@ -59,7 +59,7 @@ struct Seen {
     load: ServerLoad,
 }
 
-/// A hook that writes down what it is shown.
+/// A hook that records what it sees.
 fn noting(
     answer: Admission,
 ) -> (Arc<Mutex<Vec<Seen>>>, impl Fn(&ConnectionAttempt<'_>) -> Admission + Send + Sync + 'static) {
@@ -79,7 +79,7 @@ fn noting(
 }
 
 #[test]
-fn who_is_accepted_is_shown_with_its_name_and_the_load() {
+fn the_hook_sees_the_clients_name_and_the_servers_load() {
     let (seen, hook) = noting(Admission::Accept);
     let world = world(1, hook, |builder| builder);
     world.network.run(async {
@@ -97,13 +97,13 @@ fn who_is_accepted_is_shown_with_its_name_and_the_load() {
 }
 
 #[test]
-fn who_is_asked_for_proof_is_let_in_with_it() {
+fn a_client_that_proves_its_address_is_admitted() {
     let (seen, hook) = noting(Admission::Retry);
     let world = world(2, hook, |builder| builder);
     world.network.run(async {
         let _sessions = session(&world.server, &world.client, options(world.hash)).await;
         let seen = seen.lock().unwrap().clone();
-        // It says Retry to one that has proved its address as well, which lets that in.
+        // The hook answers Retry to a client that has proved its address as well; that admits the client.
         assert_eq!(seen.iter().map(|seen| seen.validated).collect::<Vec<_>>(), [false, true]);
         assert_eq!(seen[1].name.as_deref(), Some("server"));
         assert_eq!(world.server.stats().await.endpoint.retries, 1);
@@ -111,7 +111,7 @@ fn who_is_asked_for_proof_is_let_in_with_it() {
 }
 
 #[test]
-fn who_is_refused_hears_it_at_once() {
+fn a_refused_client_learns_of_it_at_once() {
     let (_, hook) = noting(Admission::Refuse);
     let world = world(3, hook, |builder| builder);
     world.network.run(async {
@@ -124,7 +124,7 @@ fn who_is_refused_hears_it_at_once() {
 }
 
 #[test]
-fn who_is_ignored_hears_nothing_and_costs_nothing() {
+fn an_ignored_client_gets_no_answer_and_costs_nothing() {
     let (seen, hook) = noting(Admission::Ignore);
     let world = world(4, hook, |builder| builder);
     world.network.run(async {
@@ -139,7 +139,7 @@ fn who_is_ignored_hears_nothing_and_costs_nothing() {
 }
 
 #[test]
-fn a_hook_that_panics_costs_its_client_the_connection_and_nobody_else() {
+fn a_hook_that_panics_fails_only_that_connection() {
     let hook = |attempt: &ConnectionAttempt<'_>| {
         assert!(attempt.load().connections > 0, "the hook panics");
         Admission::Accept
@@ -147,7 +147,7 @@ fn a_hook_that_panics_costs_its_client_the_connection_and_nobody_else() {
     let good = Arc::new(Mutex::new(true));
     let first = Arc::clone(&good);
     let hook = move |attempt: &ConnectionAttempt<'_>| {
-        // The first one is let in.
+        // It admits the first client.
         if std::mem::take(&mut *first.lock().unwrap()) { Admission::Accept } else { hook(attempt) }
     };
     let world = world(5, hook, |builder| builder);
@@ -170,9 +170,9 @@ fn a_hook_that_panics_costs_its_client_the_connection_and_nobody_else() {
     });
 }
 
-/// The hook can only be stricter than the limits: what they refuse it is not asked about.
+/// The hook can only be stricter than the limits: it does not see the clients that the limits refuse.
 #[test]
-fn limits_hold_whatever_the_hook_says() {
+fn limits_apply_whatever_the_hook_decides() {
     let (seen, hook) = noting(Admission::Accept);
     let world = world(6, hook, |builder| builder.max_connections(1).retry_threshold(0));
     world.network.run(async {

@@ -1,4 +1,4 @@
-//! What applications leave unread: bounded by the windows, and all there when they read at last.
+//! Data that applications leave unread: the windows bound it, and none of it is lost when they read at last.
 
 mod virtual_common;
 
@@ -6,7 +6,7 @@ use virtual_common::{connect, options, pattern, seconds, serve};
 use wt_api::testing::{LinkConfig, MILLISECOND, Network};
 
 #[test]
-fn what_nobody_reads_is_bounded_by_the_windows_and_read_late_it_is_all_there() {
+fn unread_data_is_bounded_by_the_windows_and_complete_when_read_late() {
     let network = Network::new(12);
     let (server_host, client) = (network.host("server"), network.host("client"));
     network.link(&server_host, &client, &LinkConfig::new().rate(100_000_000).delay(5 * MILLISECOND));
@@ -15,7 +15,7 @@ fn what_nobody_reads_is_bounded_by_the_windows_and_read_late_it_is_all_there() {
         let (network, host) = (network.clone(), server_host.clone());
         async move {
             let session = server.accept().await.unwrap().accept(Default::default()).await.unwrap();
-            // An application that looks at nothing for half a minute.
+            // An application that reads nothing for half a minute.
             network.sleep(seconds(30)).await;
             let mut streams = session.incoming_unidirectional_streams();
             let mut readers = Vec::new();
@@ -52,6 +52,6 @@ fn what_nobody_reads_is_bounded_by_the_windows_and_read_late_it_is_all_there() {
     });
     let sizes = network.run(late);
     assert_eq!(sizes, [400_000; 100]);
-    // 40 MB were offered; the connection's largest window and what is sent again around it were taken.
+    // The peer had 40 MB to send. It could send the connection's largest window, and some retransmissions.
     assert!((12_000_000..26_500_000).contains(&sent), "{sent} bytes went out while nobody read");
 }

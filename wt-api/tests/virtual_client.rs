@@ -1,4 +1,4 @@
-//! A client of the application's own: one socket for many connections, and what each of them does to the others.
+//! A client with one socket for many connections, and how these affect each other.
 
 mod virtual_common;
 
@@ -24,7 +24,7 @@ use wt_api::{
     testing::{Host, LinkConfig, MILLISECOND, Network},
 };
 
-/// Servers that echo, each on a host of its own, and a client's host that is linked to all of them.
+/// Echo servers, each on its own host, and a client's host that has a link to each of them.
 struct World {
     network: Network,
     client: Host,
@@ -72,7 +72,7 @@ fn at(port: u16) -> SocketAddr {
     ([0, 0, 0, 0], port).into()
 }
 
-/// A port that a socket has is in use for others.
+/// Whether a socket is bound to the port.
 fn is_in_use(world: &World, port: u16) -> bool {
     match world.build(|builder| builder.bind(at(port))) {
         Ok(_) => false,
@@ -142,7 +142,7 @@ fn hundreds_of_connections_have_one_socket() {
         for (n, session) in sessions.iter().enumerate() {
             echoes(session, n as u64).await;
         }
-        // Every second one goes, and the others notice nothing.
+        // Every second session ends, and the others are not affected.
         for (n, session) in sessions.iter().enumerate().filter(|(n, _)| n % 2 == 0) {
             session.close(CloseInfo::new(n as u32, "enough"));
         }
@@ -155,16 +155,16 @@ fn hundreds_of_connections_have_one_socket() {
     });
 }
 
-/// The network's word is about one address: whoever connects elsewhere goes on.
+/// An ICMP error concerns one address: attempts to other addresses continue.
 #[test]
-fn a_refusal_ends_the_attempt_that_it_names_and_no_other() {
+fn a_port_unreachable_error_fails_only_the_attempt_to_that_port() {
     for named in [true, false] {
         let world = World::new(3, 2);
         let client = world.build(|builder| builder).unwrap();
         world.network.run(async {
             let standing = world.ask(&client, 0);
             standing.ready().await.unwrap();
-            // Nobody answers on either port of the second server's host.
+            // Neither port of the second server's host has a listener.
             let new = |port: u16| {
                 client.connect_with(&format!("https://server1:{port}/"), world.options(1)).unwrap()
             };
@@ -190,7 +190,7 @@ fn a_refusal_ends_the_attempt_that_it_names_and_no_other() {
             }
             let error = other.ready().await.unwrap_err();
             assert!(matches!(error.cause(), ErrorCause::Timeout { .. }), "{error}");
-            // Of a connection that stands anybody could say so.
+            // An established connection ignores such errors, because anybody could forge them.
             for server in 0..2 {
                 for kind in [io::ErrorKind::ConnectionRefused, io::ErrorKind::HostUnreachable] {
                     world.client.report_error(world.address(server), kind);
@@ -202,9 +202,10 @@ fn a_refusal_ends_the_attempt_that_it_names_and_no_other() {
     }
 }
 
-/// The system tells whoever sends next, again and again where many are refused.
+/// The system reports an error to the next send of the socket, again and again where many attempts are
+/// refused.
 #[test]
-fn refusals_that_others_earned_end_no_attempt() {
+fn errors_of_other_attempts_fail_no_attempt() {
     let world = World::new(16, 1);
     let client = world.build(|builder| builder).unwrap();
     world.client.answer_sends(|send| match send.number {
@@ -219,7 +220,7 @@ fn refusals_that_others_earned_end_no_attempt() {
 }
 
 #[test]
-fn an_unreachable_host_is_told_to_those_that_try_it() {
+fn an_unreachable_host_fails_only_the_attempts_to_it() {
     let world = World::new(4, 2);
     let client = world.build(|builder| builder).unwrap();
     world.network.run(async {
@@ -271,9 +272,9 @@ fn a_peer_that_vanishes_takes_its_own_connections_alone() {
     });
 }
 
-/// The handles of a client with two sessions, by the order in which they go.
+/// The handles of a client with two sessions are dropped in different orders.
 #[test]
-fn the_socket_is_closed_when_the_last_handle_of_all_goes() {
+fn the_socket_closes_with_the_last_handle() {
     const PORT: u16 = 7000;
     let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
     for (seed, order) in orders.into_iter().enumerate() {
@@ -295,9 +296,9 @@ fn the_socket_is_closed_when_the_last_handle_of_all_goes() {
     }
 }
 
-/// A client that is dropped while its session is being made, and one that never made any.
+/// One client is dropped while its session connects, and one before it has connected anything.
 #[test]
-fn a_client_that_goes_early_takes_no_session_with_it() {
+fn dropping_a_client_early_ends_no_session() {
     let world = World::new(6, 1);
     world.network.run(async {
         drop(world.build(|builder| builder.bind(at(7000))).unwrap());
@@ -308,7 +309,7 @@ fn a_client_that_goes_early_takes_no_session_with_it() {
         session.ready().await.unwrap();
         echoes(&session, 1).await;
         assert!(is_in_use(&world, 7000));
-        // What is given up while it connects leaves nothing either.
+        // An attempt that is given up while it connects leaves nothing behind either.
         let client = world.build(|builder| builder.bind(at(7001))).unwrap();
         let session = world.ask(&client, 0);
         drop(client);
@@ -319,10 +320,10 @@ fn a_client_that_goes_early_takes_no_session_with_it() {
     });
 }
 
-/// As for all who call `WebTransport::new`: the socket comes with the first connection and goes with the last, and whoever
-/// connects in the very moment finds one.
+/// All callers of `WebTransport::new` share a socket, which opens with the first connection and closes with
+/// the last. A caller that connects at that very moment still has a socket.
 #[test]
-fn sessions_without_a_client_share_a_socket_that_comes_and_goes() {
+fn sessions_without_a_client_share_a_socket_that_opens_on_demand() {
     let world = World::new(7, 2);
     let new = |server: usize| {
         world
@@ -345,7 +346,7 @@ fn sessions_without_a_client_share_a_socket_that_comes_and_goes() {
         before.ready().await.unwrap();
         for round in 0..400 {
             before.close(CloseInfo::default());
-            // The socket's end and the next connection meet in each way that there is.
+            // The rounds cover each order of the socket's close and the next connection.
             world.network.sleep(Duration::from_micros(round * 150)).await;
             let next = new(0);
             next.ready().await.unwrap_or_else(|error| panic!("round {round}: {error}"));
@@ -355,7 +356,7 @@ fn sessions_without_a_client_share_a_socket_that_comes_and_goes() {
 }
 
 #[test]
-fn a_vanished_host_connects_anew_after_its_restart() {
+fn a_vanished_host_connects_again_after_its_restart() {
     let world = World::new(8, 1);
     let new = || world.client.enter(|| WebTransport::new("https://server0/", world.options(0)).unwrap());
     world.network.run(async {
@@ -388,7 +389,7 @@ fn sessions_share_a_connection_with_those_of_their_own_client() {
     });
 }
 
-/// Panics when a connection is made, or in the middle of it.
+/// Panics when a connection is created, or later.
 #[derive(Debug)]
 struct Broken;
 
@@ -435,9 +436,9 @@ fn connections_draw_on_the_memory_of_their_client() {
         let error = failed.expect("there is not room for twenty");
         assert!(error.to_string().contains("memory"), "{error}");
         assert!(sessions.len() > 3, "{} and then {error}", sessions.len());
-        // Those that stand are as they were.
+        // Established connections are not affected.
         echoes(&sessions[0], 1).await;
-        // Others have their own.
+        // Other clients have a budget of their own.
         let other = world.build(|builder| builder).unwrap();
         let session = world.ask(&other, 0);
         session.ready().await.unwrap();
@@ -463,11 +464,11 @@ where
 }
 
 #[test]
-fn the_applications_resolver_says_where_to_connect() {
+fn the_applications_resolver_chooses_the_addresses() {
     let world = World::new(12, 1);
     let (there, silent) = (world.address(0), SocketAddr::from(([192, 0, 2, 77], 443)));
     world.network.run(async {
-        // The port is its word, too; what is told twice, or cannot be, is tried once or not at all.
+        // The resolver also chooses the port. A duplicate address is tried once, an unusable one never.
         let asked = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&asked);
         let zero = SocketAddr::new(there.ip(), 0);
@@ -482,14 +483,14 @@ fn the_applications_resolver_says_where_to_connect() {
         assert_eq!(*asked.lock().unwrap(), [("elsewhere.example".to_owned(), 77)]);
         assert_eq!(world.servers[0].1.connections().await.len(), 1, "one attempt");
 
-        // The first is silent: the next one has its turn.
+        // The first address is silent, so the next one gets its turn.
         let begin = world.network.now();
         let found =
             resolved(&world, "https://x.example/", move |_, _| async move { Ok(vec![silent, there]) });
         assert_eq!(found.await.unwrap().remote_address(), Some(there));
         assert!(world.network.now() - begin < Duration::from_millis(400));
 
-        // Nobody is asked where there is no question.
+        // A literal address does not reach the resolver.
         let literal = format!("https://{}/", there.ip());
         resolved(&world, &literal, |_, _| async { panic!("asked") }).await.unwrap();
         let error =
@@ -499,7 +500,7 @@ fn the_applications_resolver_says_where_to_connect() {
 }
 
 #[test]
-fn a_resolver_that_fails_is_told_by_type() {
+fn a_resolver_that_fails_gives_a_typed_error() {
     let world = World::new(13, 1);
     world.network.run(async {
         let failed =
@@ -515,7 +516,7 @@ fn a_resolver_that_fails_is_told_by_type() {
             let error = error.await.unwrap_err();
             assert!(matches!(error.cause(), ErrorCause::NameResolution { .. }), "{error}");
         }
-        // Never, and with it goes the future.
+        // This resolver never completes. Giving up drops its future.
         struct Held(Arc<AtomicUsize>);
         impl Drop for Held {
             fn drop(&mut self) {
@@ -535,7 +536,7 @@ fn a_resolver_that_fails_is_told_by_type() {
         let error = error.await.unwrap_err();
         assert!(error.to_string().contains("not resolved"), "{error}");
         assert_eq!(dropped.load(Relaxed), 1);
-        // At the call, and later.
+        // It panics in the call, and later in its future.
         #[expect(unreachable_code, reason = "the closure's type")]
         let error = resolved(&world, "https://d.example/", |_, _| {
             panic!("at once");
@@ -552,7 +553,7 @@ fn a_resolver_that_fails_is_told_by_type() {
     });
 }
 
-/// A host with both families, in front of a client that has a socket of one.
+/// The host has both address families, and the client has a socket of only one.
 #[test]
 fn a_family_without_a_socket_is_not_tried() {
     let network = Network::new(14);
@@ -602,7 +603,7 @@ fn a_client_is_built_on_a_runtime_and_connects_from_anywhere() {
     assert!(matches!(Client::builder().build().unwrap_err(), ClientError::NoRuntime));
     let world = World::new(15, 1);
     let client = world.build(|builder| builder.options(world.options(0))).unwrap();
-    // Outside the host.
+    // Outside the virtual host.
     let session = client.connect("https://server0/").unwrap();
     world.network.run(async {
         session.ready().await.unwrap();
@@ -616,7 +617,7 @@ fn a_client_is_built_on_a_runtime_and_connects_from_anywhere() {
     assert!(matches!(error, ClientError::Socket(_)), "{error}");
 }
 
-/// Hosts that serve and connect at once.
+/// Hosts that serve and connect on the same sockets.
 mod peers {
     use std::num::NonZeroUsize;
 
@@ -644,7 +645,7 @@ mod peers {
     }
 
     #[test]
-    fn a_socket_serves_and_connects_at_once_whichever_shard_hears_the_answers() {
+    fn a_socket_serves_and_connects_whichever_shard_gets_the_responses() {
         for (seed, shards, scattered) in [(21, 1, false), (22, 3, false), (23, 3, true), (24, 5, true)] {
             let network = Network::new(seed);
             let peers = peers(&network, shards);
@@ -676,7 +677,7 @@ mod peers {
     }
 
     #[test]
-    fn a_retry_finds_the_shard_that_asked() {
+    fn a_retry_reaches_the_shard_that_connects() {
         let network = Network::new(25);
         let peers = peers(&network, 4);
         let strict = network.host("strict");
@@ -704,7 +705,7 @@ mod peers {
             let back = other.client.connect("https://one/").unwrap();
             out.ready().await.unwrap();
             back.ready().await.unwrap();
-            // It asks those whom it serves to go; whom it asked itself has no part in that.
+            // The server asks its clients to leave, but not the peer that it connected to itself.
             let draining = back.draining();
             let server = Arc::clone(&one.server);
             let shutdown = one.host.spawn(async move { server.shutdown(seconds(10)).await });
@@ -726,9 +727,9 @@ mod peers {
         });
     }
 
-    /// Of a server that is dropped the sessions go on, and those of its client are no others.
+    /// Dropping a server's handle keeps its sessions, and those of its client as well.
     #[test]
-    fn a_client_goes_on_as_long_as_its_servers_sockets_do() {
+    fn a_client_works_as_long_as_its_servers_sockets() {
         let network = Network::new(27);
         let (host, there) = (network.host("one"), network.host("other"));
         drop(network.link(&host, &there, &LinkConfig::new()));
@@ -760,7 +761,7 @@ mod peers {
         let error = one.server.client().bind(at(1)).build().unwrap_err();
         assert!(matches!(error, ClientError::SecondSocket { .. }), "{error}");
         network.run(async {
-            // To itself.
+            // It connects to itself.
             let session = one.client.connect("https://one/").unwrap();
             session.ready().await.unwrap();
             echoes(&session, 1).await;

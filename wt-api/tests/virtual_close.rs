@@ -1,4 +1,4 @@
-//! What an application hears of its own close: when the peer has it, or that it did not say so.
+//! What an application learns about its own close: the peer has received it, or has not confirmed that.
 
 mod virtual_common;
 
@@ -15,7 +15,7 @@ fn info() -> CloseInfo {
 }
 
 #[test]
-fn a_close_that_the_peer_has_is_acknowledged() {
+fn a_close_that_the_peer_received_is_acknowledged() {
     for (seed, client_closes) in [(1, true), (2, false)] {
         let network = Network::new(seed);
         let (host, client) = (network.host("server"), network.host("client"));
@@ -42,8 +42,8 @@ fn a_close_that_the_peer_has_is_acknowledged() {
     }
 }
 
-/// Whichever side closes, the connection that was the session's own ends when both know, and no deadline is waited for: a
-/// client program that has nothing else to do ends then.
+/// Whichever side closes, a connection that only this session uses ends when both sides know, before any
+/// deadline. A client program with nothing else to do then ends.
 #[test]
 fn the_connection_of_a_closed_session_ends_with_it() {
     for (seed, client_closes) in [(1, true), (2, false)] {
@@ -68,7 +68,7 @@ fn the_connection_of_a_closed_session_ends_with_it() {
 }
 
 #[test]
-fn a_close_that_nobody_answers_has_its_deadline() {
+fn a_close_without_an_answer_ends_at_its_deadline() {
     for client_closes in [true, false] {
         let Pair { network, client, server, link, .. } = testing::pair(3);
         network.run(async {
@@ -84,7 +84,7 @@ fn a_close_that_nobody_answers_has_its_deadline() {
             let waited = network.now() - begin;
             assert!(waited >= seconds(2) && waited < seconds(5), "{waited:?}");
             assert_eq!(closer.close_outcome(), Some(CloseOutcome::Unanswered));
-            // Who asks later hears the same.
+            // A later call gets the same outcome.
             closer.close(CloseInfo::default());
             assert_eq!(closer.closed().await.unwrap(), info());
         });
@@ -92,7 +92,7 @@ fn a_close_that_nobody_answers_has_its_deadline() {
 }
 
 #[test]
-fn a_close_whose_connection_is_lost_says_so() {
+fn a_close_on_a_lost_connection_reports_the_loss() {
     let network = Network::new(4);
     let (host, client) = (network.host("server"), network.host("client"));
     let link = network.link(&host, &client, &LinkConfig::new().delay(50 * MILLISECOND));
@@ -102,7 +102,7 @@ fn a_close_whose_connection_is_lost_says_so() {
         let (client, server) = session(&server, &client, options(hash).keep_alive_sessions(false)).await;
         link.change(|config| *config = config.clone().bernoulli(1.0));
         network.sleep(Duration::from_millis(2_500)).await;
-        // The idle timeout comes before the deadline.
+        // The idle timeout expires before the deadline.
         server.close(info());
         assert_eq!(server.closed().await.unwrap(), info());
         assert_eq!(server.close_outcome(), Some(CloseOutcome::ConnectionLost));
@@ -113,7 +113,7 @@ fn a_close_whose_connection_is_lost_says_so() {
 }
 
 #[test]
-fn a_close_whose_peer_vanishes_is_over_in_time_at_a_server_that_leaves() {
+fn a_close_with_a_vanished_peer_does_not_delay_a_servers_shutdown() {
     let network = Network::new(5);
     let (host, client) = (network.host("server"), network.host("client"));
     network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND));
@@ -129,10 +129,10 @@ fn a_close_whose_peer_vanishes_is_over_in_time_at_a_server_that_leaves() {
     });
 }
 
-/// What waits in the stream's box and behind the peer's windows when the session closes, and what takes longer than a few
-/// probe timeouts, is finished all the same.
+/// The mailbox and the peer's windows hold data back when the session closes, and sending it takes longer
+/// than a few probe timeouts. All of it arrives.
 #[test]
-fn what_was_finished_before_a_close_arrives_however_much_it_is() {
+fn streams_finished_before_a_close_arrive_whatever_their_size() {
     for (streams, size, rate) in [
         (1, 400_000, 1_000_000_000),
         (1, 5_000_000, 1_000_000_000),
@@ -175,10 +175,11 @@ fn what_was_finished_before_a_close_arrives_however_much_it_is() {
     }
 }
 
-/// A server that goes away ends the connection behind its last session, and not before that session's client has heard that
-/// its close was taken: a CONNECTION_CLOSE that comes first is a lost connection to it.
+/// A server that shuts down ends the connection after its last session, but not before that session's client
+/// knows that the server received its close. For the client an earlier CONNECTION_CLOSE would be a lost
+/// connection.
 #[test]
-fn a_client_that_closes_at_a_server_that_leaves_hears_that_its_close_was_taken() {
+fn a_clients_close_is_acknowledged_by_a_server_that_shuts_down() {
     for (seed, loss) in (0..60).map(|seed| (seed, [0.0, 0.1, 0.3][seed as usize % 3])) {
         let network = Network::new(seed);
         let (host, client) = (network.host("server"), network.host("client"));
@@ -198,7 +199,8 @@ fn a_client_that_closes_at_a_server_that_leaves_hears_that_its_close_was_taken()
     }
 }
 
-/// A reader that pauses for a while gives no credit meanwhile: the close waits for it, and not for one that never reads.
+/// A reader that pauses grants no credit meanwhile. The close waits for such a reader, but not for one that
+/// never reads.
 #[test]
 fn a_close_waits_for_a_reader_that_pauses_and_not_for_one_that_stays_away() {
     const SIZE: usize = 3_000_000;
@@ -212,7 +214,7 @@ fn a_close_waits_for_a_reader_that_pauses_and_not_for_one_that_stays_away() {
             let mut written = 0;
             for _ in 0..3 {
                 let mut stream = closer.create_unidirectional_stream(Default::default()).await.unwrap();
-                // As much as the buffers take of it.
+                // As much as fits into the buffers.
                 let all = network.within(seconds(1), stream.write_all(&vec![7; SIZE])).await;
                 assert!(all.is_none_or(|result| result.is_ok()));
                 written += stream.get_stats().await.bytes_written;
@@ -235,9 +237,9 @@ fn a_close_waits_for_a_reader_that_pauses_and_not_for_one_that_stays_away() {
     }
 }
 
-/// One that goes on reading, slowly, could keep a close from leaving for ever: it has a minute.
+/// A reader that goes on reading slowly could delay a close for ever: it has a minute.
 #[test]
-fn a_close_waits_a_minute_for_a_reader_that_dribbles() {
+fn a_close_waits_a_minute_for_a_slow_reader() {
     let network = Network::new(9);
     let (host, client) = (network.host("server"), network.host("client"));
     network.link(&host, &client, &LinkConfig::new().delay(MILLISECOND));
@@ -250,7 +252,7 @@ fn a_close_waits_a_minute_for_a_reader_that_dribbles() {
             .max_receive_window(8 << 10);
         let (reader, closer) = session(&server, &client, options(hash).transport(narrow)).await;
         let mut stream = closer.create_unidirectional_stream(Default::default()).await.unwrap();
-        // As much as the buffers take of it.
+        // As much as fits into the buffers.
         drop(network.within(seconds(1), stream.write_all(&[7; 1_000_000])).await);
         stream.finish().unwrap();
         let begin = network.now();
@@ -268,9 +270,9 @@ fn a_close_waits_a_minute_for_a_reader_that_dribbles() {
     });
 }
 
-/// A network that falls silent for a moment, or loses much, takes nothing of what was finished before a close.
+/// A short outage or heavy loss loses nothing of the streams that were finished before a close.
 #[test]
-fn a_silence_of_the_network_loses_nothing_of_what_was_finished() {
+fn an_outage_loses_nothing_of_finished_streams() {
     const SIZE: usize = 300_000;
     for seed in 0..24 {
         let (silence, loss) = [(60, 0.0), (200, 0.0), (1_000, 0.0), (0, 0.15)][seed as usize % 4];

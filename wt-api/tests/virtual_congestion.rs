@@ -1,4 +1,4 @@
-//! Kinds of congestion control: what is wanted, what is in force, and what changes it.
+//! The congestion control option: what the application requests, what is in force, and what changes it.
 
 mod virtual_common;
 
@@ -14,7 +14,7 @@ use virtual_common::{
 };
 use wt_api::{AcceptOptions, CongestionControl, SendStreamOptions, WebTransport};
 
-/// Each kind, and the controller that it stands for.
+/// Each option, and the controller that it selects.
 const KINDS: [(CongestionControl, &str); 3] = [
     (CongestionControl::Default, "cubic"),
     (CongestionControl::Throughput, "bbr3"),
@@ -32,12 +32,12 @@ async fn controller(session: &WebTransport) -> &'static str {
 async fn check(session: &WebTransport, (kind, name): (CongestionControl, &str)) {
     assert_eq!(session.congestion_control(), kind);
     assert_eq!(session.connection().unwrap().congestion_control(), kind);
-    // Pooled sessions are told less.
+    // `get_stats` of a pooled session does not report the controller, so ask the connection.
     assert_eq!(session.connection().unwrap().stats().await.unwrap().congestion_controller, name);
 }
 
 #[test]
-fn each_end_has_the_kind_that_it_wants_in_force() {
+fn each_end_uses_the_controller_that_it_requests() {
     for client_kind in KINDS {
         for server_kind in KINDS {
             let world = World::new(1, |builder| builder.congestion_control(server_kind.0));
@@ -52,7 +52,7 @@ fn each_end_has_the_kind_that_it_wants_in_force() {
 }
 
 #[test]
-fn a_session_that_is_not_connected_yet_tells_what_will_be_in_force() {
+fn a_connecting_session_reports_the_controller_it_will_use() {
     let world = World::new(2, |builder| builder);
     world.network.run(async {
         for (kind, _) in KINDS {
@@ -64,7 +64,7 @@ fn a_session_that_is_not_connected_yet_tells_what_will_be_in_force() {
 }
 
 #[test]
-fn the_default_kind_is_what_the_transport_says() {
+fn the_default_is_the_transports_controller() {
     let world = World::new(3, |builder| builder.transport(own()));
     world.network.run(async {
         let (client, server, _) = world.session(trusting().transport(own()), AcceptOptions::new()).await;
@@ -87,22 +87,22 @@ fn a_server_chooses_for_the_connection_of_each_session() {
             let accept = AcceptOptions::new().congestion_control(kind.0);
             let client = world.client.enter(|| WebTransport::new("https://server/", trusting()).unwrap());
             let server = world.server.accept().await.unwrap().accept(accept).await.unwrap();
-            // From the answer on.
+            // From the response on.
             assert_eq!(controller(&server).await, kind.1);
             client.ready().await.unwrap();
             sessions.push(((client, server), kind));
         }
         for ((client, server), kind) in &sessions {
             check(server, *kind).await;
-            // Nothing of it goes to the peer.
+            // The peer does not learn of it.
             check(client, KINDS[0]).await;
         }
     });
 }
 
-/// On a connection that sessions share, the kind is common to them, and the last word counts.
+/// Sessions on a shared connection have the same controller, and the last request wins.
 #[test]
-fn sessions_on_one_connection_have_one_kind() {
+fn sessions_on_one_connection_have_one_controller() {
     let world = World::new(5, |builder| builder);
     world.network.run(async {
         let pooled = || trusting().allow_pooling(true);
@@ -121,7 +121,7 @@ fn sessions_on_one_connection_have_one_kind() {
 }
 
 #[test]
-fn sessions_of_different_kinds_share_no_connection() {
+fn sessions_with_different_controllers_share_no_connection() {
     let world = World::new(6, |builder| builder);
     world.network.run(async {
         let mut sessions = Vec::new();
@@ -132,7 +132,8 @@ fn sessions_of_different_kinds_share_no_connection() {
         let connections: Vec<_> = sessions.iter().map(|session| session.connection().unwrap()).collect();
         assert_eq!(connections[..3], connections[3..]);
         assert!(connections[0] != connections[1] && connections[1] != connections[2]);
-        // An application changes its mind: who wants the old kind has a connection of its own.
+        // The application changes this connection's controller: a session that requests the old one needs
+        // another connection.
         connections[0].set_congestion_control(CongestionControl::Throughput);
         let (late, _server, _) = world.session(trusting().allow_pooling(true), AcceptOptions::new()).await;
         assert_ne!(late.connection().unwrap(), connections[0]);
@@ -142,7 +143,7 @@ fn sessions_of_different_kinds_share_no_connection() {
 }
 
 #[test]
-fn the_kind_changes_in_the_midst_of_a_transfer_and_nothing_is_lost() {
+fn changing_the_controller_during_a_transfer_loses_nothing() {
     let world = World::new(7, |builder| builder);
     world.network.run(async {
         let (client, server, _) = world.session(trusting(), AcceptOptions::new()).await;
@@ -170,7 +171,7 @@ fn the_kind_changes_in_the_midst_of_a_transfer_and_nothing_is_lost() {
 }
 
 #[test]
-fn the_last_of_many_wishes_counts_and_none_does_after_the_end() {
+fn the_last_of_many_requests_wins_and_none_counts_after_the_end() {
     let world = World::new(8, |builder| builder);
     world.network.run(async {
         let (client, _server, _) = world.session(trusting(), AcceptOptions::new()).await;

@@ -1,4 +1,5 @@
-//! The handle of a connection: what it tells, and how it ends all that is on the connection, at both ends.
+//! The connection handle: what it reports, and how closing it ends everything on the connection, at both
+//! ends.
 
 mod virtual_common;
 
@@ -44,7 +45,7 @@ fn world(seed: u64, delay: u64) -> World {
 }
 
 #[test]
-fn all_sessions_of_a_connection_hear_who_closed_it_at_both_ends() {
+fn all_sessions_of_a_connection_learn_who_closed_it_at_both_ends() {
     for client_closes in [true, false] {
         let World { network, client, server, .. } = world(1, 10 * MILLISECOND);
         network.run(async {
@@ -60,7 +61,7 @@ fn all_sessions_of_a_connection_hear_who_closed_it_at_both_ends() {
             assert!(ours.iter().all(|session| connection(session) == here));
             assert!(theirs.iter().all(|session| connection(session) == there));
             assert_ne!(here.id(), there.id(), "each end has its own");
-            // One more has asked and was not answered.
+            // One more session has been requested, and the server has not answered.
             let asking = pooled(&client);
             let request = server.accept().await.unwrap();
             assert_eq!(request.connection(), &there);
@@ -89,7 +90,7 @@ fn all_sessions_of_a_connection_hear_who_closed_it_at_both_ends() {
             if client_closes {
                 assert_eq!(closed(&asking.ready().await.unwrap_err()).0, ConnectionCloser::ThisApplication);
             } else {
-                // Its connection was lost under it, which W3C has it ask for another one.
+                // W3C has the client request a session that lost its connection again, on a new one.
                 let again = server.accept().await.unwrap();
                 assert_ne!(again.connection(), &there);
                 again.accept(AcceptOptions::new()).await.unwrap();
@@ -99,7 +100,7 @@ fn all_sessions_of_a_connection_hear_who_closed_it_at_both_ends() {
 }
 
 #[test]
-fn a_connection_tells_what_was_agreed_upon_and_what_it_counts() {
+fn a_connection_reports_its_parameters_and_counters() {
     let Pair { network, client, server, .. } = testing::pair(2);
     network.run(async {
         let (here, there) = (client.connection().unwrap(), server.connection().unwrap());
@@ -135,7 +136,8 @@ fn a_connection_is_closed_while_its_handshake_goes_on() {
         connection.close(7, "not you");
         assert_eq!(closed(&connection.closed().await), (ConnectionCloser::ThisApplication, 7, "not you"));
         assert!(server.connections().await.is_empty());
-        // Neither code nor reason is for a peer that may be anybody (RFC 9000 §10.2.3).
+        // During the handshake the peer is not authenticated: it learns neither code nor reason (RFC 9000
+        // §10.2.3).
         let error = session.ready().await.unwrap_err();
         let ErrorCause::Connection(ConnectionError::PeerClosed(CloseReason::Transport {
             code, reason, ..
@@ -159,12 +161,12 @@ fn a_connection_is_closed_while_a_request_waits() {
         connections[0].close(0x1000, "");
         let error = session.ready().await.unwrap_err();
         assert_eq!(closed(&error), (ConnectionCloser::Peer, 0x1000, ""));
-        // The request is gone with its client.
+        // The request ends with its client.
         assert!(network.within(seconds(1), server.accept()).await.is_none());
     });
 }
 
-/// Whether the driver has got to it or not.
+/// The driver may or may not have processed the close yet.
 #[test]
 fn a_request_whose_connection_was_closed_is_not_accepted() {
     for waits in [false, true] {
@@ -186,7 +188,8 @@ fn a_request_whose_connection_was_closed_is_not_accepted() {
     }
 }
 
-/// Those of one connection and those of others; what was finished arrives, and whoever closed before is heard with that.
+/// The sessions are on one connection and on others. Finished streams arrive, and a session that was closed
+/// before keeps its own close.
 #[test]
 fn a_server_closes_all_its_sessions_with_a_code() {
     let World { network, client, server, options, .. } = world(10, 10 * MILLISECOND);
@@ -204,7 +207,7 @@ fn a_server_closes_all_its_sessions_with_a_code() {
         let mut last = sessions[0].1.create_unidirectional_stream(Default::default()).await.unwrap();
         last.write_all(&[7; 300_000]).await.unwrap();
         last.finish().unwrap();
-        // One has an answer that has not left yet, one has none and is none of these.
+        // One of them has a response that has not left yet. One has no response, and is not affected.
         let accepted = pooled(&client);
         let request = server.accept().await.unwrap();
         let waiting = client.enter(|| WebTransport::new("https://server/", options).unwrap());
@@ -223,7 +226,7 @@ fn a_server_closes_all_its_sessions_with_a_code() {
             let error = theirs.create_unidirectional_stream(Default::default()).await.unwrap_err();
             assert_eq!(error.close_info(), Some(&expected), "{number}");
         }
-        // The server goes on.
+        // The server keeps working.
         let _kept = unanswered.accept(AcceptOptions::new()).await.unwrap();
         waiting.ready().await.unwrap();
         server.close_sessions(info());
@@ -235,9 +238,9 @@ fn a_server_closes_all_its_sessions_with_a_code() {
     });
 }
 
-/// As a server ends that gives its clients some time.
+/// A server that gives its clients some time ends like this.
 #[test]
-fn a_shutdown_without_an_end_is_given_up_and_those_that_are_left_hear_a_code() {
+fn giving_up_a_shutdown_closes_the_remaining_sessions_with_a_code() {
     let World { network, client, server, options, .. } = world(11, 10 * MILLISECOND);
     network.run(async {
         let (ours, theirs) = session(&server, &client, options).await;
@@ -252,7 +255,7 @@ fn a_shutdown_without_an_end_is_given_up_and_those_that_are_left_hear_a_code() {
 }
 
 #[test]
-fn further_closes_change_nothing_and_the_handle_knows_the_first() {
+fn further_closes_change_nothing_and_the_handle_reports_the_first() {
     let Pair { network, client, server, .. } = testing::pair(5);
     network.run(async {
         let (here, there) = (client.connection().unwrap(), server.connection().unwrap());
@@ -263,7 +266,7 @@ fn further_closes_change_nothing_and_the_handle_knows_the_first() {
         assert_eq!(closed(&there.closed().await), (ConnectionCloser::Peer, 1, "first"));
         there.close(4, "fourth");
         network.sleep(seconds(60)).await;
-        // Of what is long gone.
+        // The connection ended long ago.
         there.close(5, "fifth");
         assert_eq!(closed(&there.closed().await), (ConnectionCloser::Peer, 1, "first"));
         assert_eq!(closed(&here.close_error().unwrap()), (ConnectionCloser::ThisApplication, 1, "first"));
@@ -292,7 +295,7 @@ fn a_handle_keeps_no_connection_alive() {
         let (client, server_end) = session(&server, &client, options).await;
         let (here, there) = (client.connection().unwrap(), server_end.connection().unwrap());
         client.close(CloseInfo::default());
-        // Of this end's own accord, and in words that do not say that an application did.
+        // This end dropped it itself, and the text does not say that an application closed it.
         let error = here.closed().await;
         assert_eq!(closed(&error).0, ConnectionCloser::Unused);
         assert!(!error.to_string().contains("application"), "{error}");
@@ -302,7 +305,7 @@ fn a_handle_keeps_no_connection_alive() {
 }
 
 #[test]
-fn every_promise_settles_when_the_host_is_gone() {
+fn every_pending_call_ends_when_the_host_is_gone() {
     let World { network, host, client, server, options } = world(8, 10 * MILLISECOND);
     network.run(async {
         let (ours, theirs) = session(&server, &client, options).await;
@@ -318,7 +321,7 @@ fn every_promise_settles_when_the_host_is_gone() {
             assert!(gone(&network.within(seconds(1), waiting).await.expect("it settles")));
         }
         for asked in asked {
-            // Either was first: the answer, or the end with the last counts.
+            // Either happened first: the answer, or the end with the last counters.
             assert!(network.within(seconds(1), asked).await.expect("it settles").is_ok());
         }
         assert!(network.within(seconds(1), listed).await.expect("it settles") <= 1);
@@ -332,7 +335,7 @@ fn every_promise_settles_when_the_host_is_gone() {
 }
 
 #[test]
-fn asking_is_not_remembered_for_those_who_do_not_wait() {
+fn requests_whose_caller_gave_up_are_not_kept() {
     let World { network, client, server, options, .. } = world(9, 10 * MILLISECOND);
     network.run(async {
         let (ours, _theirs) = session(&server, &client, options).await;
@@ -347,7 +350,7 @@ fn asking_is_not_remembered_for_those_who_do_not_wait() {
 }
 
 #[test]
-fn a_server_that_shuts_down_says_so_at_both_ends() {
+fn a_shutdown_is_reported_at_both_ends() {
     let World { network, client, server, options, .. } = world(10, 10 * MILLISECOND);
     network.run(async {
         let (ours, theirs) = session(&server, &client, options).await;

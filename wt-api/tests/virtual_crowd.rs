@@ -1,4 +1,4 @@
-//! Many clients at one server, each behind a network of its own; Retry, limits and restarts.
+//! Many clients at one server, each behind its own network; Retry, limits and restarts.
 
 mod virtual_common;
 
@@ -25,7 +25,7 @@ fn serve(
     (server, hash)
 }
 
-/// Connects, has one stream echoed and closes; the size of the stream.
+/// Connects, has one stream echoed, and closes. Returns the size of the stream.
 async fn visit(hash: CertificateHash, seed: u64, size: usize) -> Result<usize, WebTransportError> {
     let session = connect("server", options(hash).connect_timeout(seconds(60))).await?;
     let data = pattern(seed, size);
@@ -74,7 +74,7 @@ fn a_crowd_behind_bad_networks_is_served_with_and_without_retry() {
 }
 
 #[test]
-fn clients_beyond_the_limit_are_refused_and_admitted_again_when_there_is_room() {
+fn clients_beyond_the_limit_are_refused_until_there_is_room() {
     let network = Network::new(1);
     let (server_host, client) = (network.host("server"), network.host("client"));
     let (_server, hash) = serve(&network, &server_host, |builder| builder.max_connections(2));
@@ -90,7 +90,7 @@ fn clients_beyond_the_limit_are_refused_and_admitted_again_when_there_is_room() 
     });
 }
 
-/// The server restarts: what it is sent on old connections it cannot read, new ones it serves.
+/// The server restarts: it cannot decrypt packets of old connections, and serves new ones.
 #[test]
 fn a_server_that_restarts_serves_new_sessions() {
     let network = Network::new(2);
@@ -101,7 +101,7 @@ fn a_server_that_restarts_serves_new_sessions() {
         server_host.vanish();
         let (_server, hash) = serve(&network, &server_host, |builder| builder);
         visit(hash, 1, 100_000).await.unwrap();
-        // Its keys for stateless resets are new as well: the old session hears nothing.
+        // Its stateless reset key is new as well, so the old session gets no reset.
         let error = round_trip(&session, pattern(1, 10)).await.unwrap_err();
         assert!(is_idle_timeout(&error), "{error}");
         assert!(network.now() < seconds(65), "{:?}", network.now());

@@ -14,7 +14,7 @@ use wt_api::{
 };
 use wt_session::Dialect;
 
-/// Both ends of a session in one dialect. Either the client or the server speaks no other.
+/// Both ends of a session in one dialect. Either the client or the server supports only this one.
 async fn session(
     network: &Network,
     server: &Server,
@@ -46,13 +46,13 @@ async fn session(
         .headers(headers)
         .congestion_control(CongestionControl::Throughput);
     let accepted = request.accept(answer).await.unwrap();
-    // At once, before the client knows.
+    // At once, before the client knows of the session.
     accepted.datagrams().writable.send("early".into()).await.unwrap();
     network.within(seconds(5), session.ready()).await.unwrap().unwrap();
     (session, accepted)
 }
 
-/// What both ends tell of the session.
+/// What both ends report about the session.
 async fn properties(one: &WebTransport, other: &WebTransport, draft: &str) {
     let early = one.datagrams().readable.recv().await.unwrap();
     assert_eq!(early, "early");
@@ -100,8 +100,8 @@ async fn streams(one: &WebTransport, other: &WebTransport) {
     assert_eq!(incoming.get_stats().await.bytes_read, 100_100);
 }
 
-/// Codes of resets and stops, as `one` sends and `other` hears them. Draft 02 defined 8 bits; the mapping of the others
-/// holds them all.
+/// Codes of resets and stops, as `one` sends them and `other` receives them. Draft 02 defined 8 bits; our
+/// mapping for the later drafts covers those codes as well.
 async fn codes(one: &WebTransport, other: &WebTransport) {
     for code in [0, 29, 30, 255, 256, u32::MAX] {
         let mut uni = one.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
@@ -185,10 +185,11 @@ fn every_member_in_every_dialect_both_ways() {
     }
 }
 
-/// A server that shuts down while a session is there, and one is asked for that its application accepts yet: both hear
-/// that they are to wind up, go on as before, streams that are opened then included, and the server ends with them.
+/// A server shuts down while one session is established, and one is requested that its application still
+/// accepts. Both learn that they should end, continue to work, also with new streams, and end when the server
+/// does.
 #[test]
-fn sessions_of_every_dialect_drain_when_their_server_shuts_down_and_go_on() {
+fn sessions_of_every_dialect_drain_and_continue_at_a_shutdown() {
     for (at, dialect) in (0..).zip(Dialect::ALL) {
         let network = Network::new(80 + at);
         let (host, client) = (network.host("server"), network.host("client"));
@@ -231,9 +232,9 @@ fn sessions_of_every_dialect_drain_when_their_server_shuts_down_and_go_on() {
     }
 }
 
-/// A resource without WebTransport: draft 16 has a status of its own for it.
+/// A resource without WebTransport: draft 16 has its own status for it.
 #[test]
-fn a_resource_without_webtransport_is_told_in_the_words_of_each_dialect() {
+fn a_resource_without_webtransport_gets_the_status_of_each_dialect() {
     for (at, dialect) in (0..).zip(Dialect::ALL) {
         let network = Network::new(90 + at);
         let (host, client) = (network.host("server"), network.host("client"));
@@ -253,7 +254,7 @@ fn a_resource_without_webtransport_is_told_in_the_words_of_each_dialect() {
     }
 }
 
-/// Handles go to whatever thread needs them, and a session is shared by those that hold a clone.
+/// Handles can move to any thread, and clones share a session.
 #[test]
 fn handles_are_send_and_sync_and_sessions_cheap_to_clone() {
     fn handle<T: Send + Sync + 'static>() {}

@@ -1,5 +1,5 @@
-//! Applications on both ends of drawn networks: all bytes arrive equal or the session ends with the idle timeout, within
-//! a bound of virtual time, and the memory is as it was.
+//! Applications at both ends of randomly drawn networks. All bytes arrive unchanged or the session ends by
+//! the idle timeout, within a limit of virtual time, and the memory use returns to where it was.
 
 mod virtual_common;
 
@@ -20,7 +20,7 @@ use wt_api::{
 #[global_allocator]
 static HEAP: HeapMeter = HeapMeter;
 
-/// The virtual time in which every run must have ended. Of 3000 runs the slowest took 240 s.
+/// The virtual time in which every run must end. The slowest of 3000 runs took 240 s.
 const BOUND: Duration = Duration::from_secs(600);
 
 /// What a seed decides.
@@ -44,7 +44,7 @@ fn between(random: &mut Random, range: Range<u64>) -> u64 {
     range.start + random.below(range.end - range.start)
 }
 
-/// Each fault is there in about half of the runs.
+/// Each fault occurs in about half of the runs.
 fn some(random: &mut Random, most: f64) -> f64 {
     let (is_there, share) = (random.chance(0.5), random.unit());
     if is_there { share * most } else { 0.0 }
@@ -73,7 +73,7 @@ fn draw_link(random: &mut Random) -> LinkConfig {
     config
 }
 
-/// QUIC needs 1200 bytes; Ethernet and jumbo frames carry more.
+/// QUIC needs 1200 bytes; Ethernet and jumbo frames permit more.
 fn draw_mtu(random: &mut Random) -> usize {
     [1200, 1252, 1400, 1472, 8972][random.below(5) as usize]
 }
@@ -82,7 +82,7 @@ fn draw_time(random: &mut Random) -> Duration {
     Duration::from_millis(between(random, 0..5000))
 }
 
-/// Limits down to the least that HTTP/3 and a stream of each kind need, windows down to one packet.
+/// Limits down to the minimum that HTTP/3 and one stream of each kind need, windows down to one packet.
 fn draw_transport(random: &mut Random) -> TransportConfig {
     let mut config = TransportConfig::default();
     if random.chance(0.5) {
@@ -129,14 +129,14 @@ fn draw(seed: u64) -> Plan {
     }
 }
 
-/// How a run went.
+/// The result of a run.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     /// Everything arrived, and the close with its code and reason.
     Whole,
-    /// Everything arrived; of the close only that the session is over.
+    /// Everything arrived. Of the close only its effect did: the session ended without its code and reason.
     CloseLost,
-    /// No session came to be, or it was lost: the network was too bad.
+    /// The session was not established, or it was lost: the network was too bad.
     Lost,
 }
 
@@ -148,7 +148,7 @@ async fn streams(session: &WebTransport, seed: u64, plan: &Plan) -> Result<(), W
     Ok(())
 }
 
-/// Small streams, all at once; their echoes come on streams of the server's, in any order.
+/// Small streams, all at once. The server echoes them on its own streams, in any order.
 async fn small_streams(session: &WebTransport, count: usize) -> Result<(), WebTransportError> {
     let send = async {
         for index in 0..count {
@@ -174,7 +174,7 @@ async fn small_streams(session: &WebTransport, count: usize) -> Result<(), WebTr
     tokio::try_join!(send, receive).map(|_| ())
 }
 
-/// Datagrams may be lost, be doubled by nobody but the network, and must not change.
+/// Datagrams may be lost, and must neither change nor arrive twice.
 async fn datagrams(network: &Network, session: &WebTransport, count: usize) -> Result<(), WebTransportError> {
     let datagrams = session.datagrams();
     for index in 0..count {
@@ -223,14 +223,14 @@ async fn exchange(
     codes(session).await
 }
 
-/// Nothing was heard for the idle timeout: by this side, or by the peer, who has forgotten the connection then and says
-/// so (RFC 9000 §10.3).
+/// Whether the idle timeout ended the session: this side's, or the peer's, which then has no state left and
+/// sends a stateless reset (RFC 9000 §10.3).
 fn is_loss(network: &Network, error: &WebTransportError) -> bool {
     let forgotten = matches!(error.cause(), ErrorCause::Connection(ConnectionError::StatelessReset));
     (is_idle_timeout(error) || forgotten) && network.now() >= seconds(30)
 }
 
-/// A close whose capsule the network ate for two seconds ends the connection without it.
+/// If the network drops the close's capsule for two seconds, the connection ends without it.
 fn is_end_without_capsule(network: &Network, error: &WebTransportError) -> bool {
     match error.cause() {
         ErrorCause::ConnectionClosed { by: ConnectionCloser::Peer, code, .. } => *code == 0x100,
@@ -238,7 +238,7 @@ fn is_end_without_capsule(network: &Network, error: &WebTransportError) -> bool 
     }
 }
 
-/// What happens to the network while it is used.
+/// Changes the network while it is in use.
 fn spoil(network: &Network, client: &Host, link: &Link, plan: &Plan) {
     if let Some((at, mtu)) = plan.mtu_step {
         let (time, link) = (network.sleep(at), link.clone());
@@ -325,8 +325,8 @@ async fn end(
 }
 
 #[test]
-fn bytes_arrive_or_the_session_ends_and_memory_returns() {
-    // What is made once and kept: TLS providers, tables of the libraries.
+fn bytes_arrive_or_the_session_ends_and_memory_is_freed() {
+    // This creates what stays for good: TLS providers, tables of the libraries.
     run(0);
     let (mut runs, mut whole) = (0, 0);
     testing::for_seeds(0..200, |seed| {
@@ -336,6 +336,6 @@ fn bytes_arrive_or_the_session_ends_and_memory_returns() {
         runs += 1;
         whole += u32::from(outcome == Outcome::Whole);
     });
-    // Else the networks are so bad that the test says nothing.
+    // Otherwise the networks are so bad that the test proves nothing.
     assert!(whole * 10 >= runs * 7 || runs < 10, "{whole} of {runs} went to the end");
 }

@@ -1,4 +1,4 @@
-//! Sessions that nobody uses for a while, and durations that make little sense.
+//! Sessions that are idle for a while, and durations that make little sense.
 
 mod virtual_common;
 
@@ -10,8 +10,8 @@ use wt_api::{
     testing::{LinkConfig, Network},
 };
 
-/// Which end, if any, found a session over after five minutes in which nobody used it, when, and how many datagrams the
-/// client sent.
+/// Leaves a session idle for five minutes. Returns which end, if any, noticed that it ended, when, and how
+/// many datagrams the client sent.
 fn rest(
     client: impl FnOnce(WebTransportOptions) -> WebTransportOptions,
     server: TransportConfig,
@@ -43,7 +43,7 @@ fn transport(idle_timeout: Option<Duration>, keep_alive: Option<Duration>) -> Tr
 }
 
 #[test]
-fn a_session_that_nobody_uses_stays_open_unless_it_is_not_wanted() {
+fn an_idle_session_stays_open_unless_keep_alive_is_off() {
     let usual = TransportConfig::default;
     let (ended, sent) = rest(|options| options, usual(), false);
     assert!(ended.is_none() && sent < 100, "{ended:?} {sent}");
@@ -53,7 +53,7 @@ fn a_session_that_nobody_uses_stays_open_unless_it_is_not_wanted() {
     assert!(ended.is_some_and(|at| at < seconds(35)), "{ended:?}");
     let (ended, _) = rest(|options| options.keep_alive_sessions(false), usual(), true);
     assert_eq!(ended, None, "the server keeps it");
-    // The short forms of the same.
+    // The short forms of the same options.
     let quiet = |options: WebTransportOptions| options.keep_alive_sessions(false);
     let (ended, _) = rest(|options| quiet(options).idle_timeout(Some(seconds(4))), usual(), false);
     assert!(ended.is_some_and(|at| at < seconds(6)), "{ended:?}");
@@ -62,7 +62,7 @@ fn a_session_that_nobody_uses_stays_open_unless_it_is_not_wanted() {
 }
 
 #[test]
-fn durations_that_make_little_sense_are_put_right() {
+fn durations_that_make_little_sense_are_corrected() {
     let some = |duration| Some(duration);
     for (idle, keep) in [
         (some(seconds(30)), some(Duration::ZERO)),
@@ -87,7 +87,7 @@ fn durations_that_make_little_sense_are_put_right() {
 }
 
 #[test]
-fn an_address_of_the_other_family_in_disguise_is_reached() {
+fn an_ipv4_mapped_address_is_reached() {
     let network = Network::new(2);
     let (host, client) = (network.host_at("server", ["10.1.2.3".parse().unwrap()]), network.host("client"));
     let identity = network.identity(["server"]);

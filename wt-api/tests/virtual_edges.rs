@@ -1,5 +1,5 @@
-//! The edges of the W3C interface: what happens before there is a session, as it ends and afterwards, and at the ends of
-//! ranges.
+//! The edges of the W3C interface: calls before the session is ready, as it ends and afterwards, and values
+//! at the limits of their ranges.
 
 mod virtual_common;
 
@@ -15,7 +15,7 @@ use wt_api::{
     testing::{self, Host, LinkConfig, MILLISECOND, Network, Pair},
 };
 
-/// A server named `server` that lets its clients open few streams, and a client's host.
+/// A server named `server` that permits its clients few streams, and a client's host.
 fn serve(seed: u64) -> (Network, Arc<Server>, Host) {
     let network = Network::new(seed);
     let (host, client) = (network.host("server"), network.host("client"));
@@ -33,11 +33,12 @@ fn connect(client: &Host) -> WebTransport {
 }
 
 #[test]
-fn what_is_asked_for_while_connecting_happens_once_there_is_a_session() {
+fn calls_made_while_connecting_take_effect_once_ready() {
     let (network, server, client) = serve(101);
     network.run(async {
         let one = connect(&client);
-        // More streams than the server permits: two wait for the session alone, one does not get it, one goes on waiting.
+        // More streams than the server permits: two wait only for the session, one fails, one goes on
+        // waiting.
         let create = |wait| {
             let one = one.clone();
             let options = SendStreamOptions::new().wait_until_available(wait);
@@ -69,7 +70,7 @@ fn what_is_asked_for_while_connecting_happens_once_there_is_a_session() {
         assert_eq!(key.await.unwrap(), theirs);
         datagram.await.unwrap();
         assert_eq!(accepted.datagrams().readable.recv().await.unwrap(), "early");
-        // One that does not want to wait is not let past the one that waits.
+        // A call that does not wait does not overtake one that does.
         let error = open_all(&one).await;
         assert!(error.is_empty());
         let (mut readable, mut writable) = first.split();
@@ -83,7 +84,7 @@ fn what_is_asked_for_while_connecting_happens_once_there_is_a_session() {
 }
 
 #[test]
-fn what_waits_when_the_session_closes_is_told_at_once() {
+fn waiting_calls_end_as_soon_as_the_session_closes() {
     for client_closes in [true, false] {
         let (network, server, client) = serve(102);
         network.run(async {
@@ -110,14 +111,14 @@ fn what_waits_when_the_session_closes_is_told_at_once() {
                 async move { readable.recv().await }
             });
             network.sleep(Duration::from_millis(50)).await;
-            // A close waits for the acknowledgment of this, and nobody waits for the close.
+            // The close waits until this is acknowledged, but no call waits for the close.
             uni[0].write_all(b"on its way").await.unwrap();
             uni[0].finish().unwrap();
             let closed = if client_closes { &one } else { &accepted };
             closed.close(CloseInfo::new(5, "first"));
             closed.close(CloseInfo::new(6, "second"));
             let begin = network.now();
-            // Counts are there all the while.
+            // Counters remain available.
             assert!(closed.get_stats().await.unwrap().bytes_received > Some(0));
             for creating in creating {
                 let error = creating.await.unwrap_err();
@@ -155,7 +156,7 @@ fn a_lost_connection_fails_everything_with_its_cause() {
                 && virtual_common::is_idle_timeout(error)
         };
         assert!(idle(&error), "{error}");
-        assert!(idle(&pair.client.closed().await.unwrap_err()), "also after the fact");
+        assert!(idle(&pair.client.closed().await.unwrap_err()), "also afterwards");
         pair.client.draining().await;
         pair.client.ready().await.expect("it was ready once");
         assert!(idle(&stream.readable.read_chunk(1).await.unwrap_err()));
@@ -167,11 +168,11 @@ fn a_lost_connection_fails_everything_with_its_cause() {
         let mut key = [0; 16];
         let refused = pair.client.export_keying_material(b"", b"", &mut key).await.unwrap_err();
         assert!(matches!(refused, ExportError::Session(error) if idle(&error)));
-        // An end that was not clean is an error of the incoming streams, told once.
+        // An abnormal end is an error of the incoming streams, reported once.
         let mut incoming = pair.client.incoming_bidirectional_streams();
         assert!(idle(&incoming.next().await.unwrap().unwrap_err()));
         assert!(incoming.next().await.is_none());
-        // The last counts are kept, as are those of streams and groups.
+        // The last counters remain available, as do those of streams and groups.
         assert!(pair.client.get_stats().await.unwrap().packets_sent > Some(0));
         assert_eq!(stream.writable.get_stats().await.bytes_acknowledged, 1);
         assert_eq!(group.get_stats().await.bytes_acknowledged, 1);
@@ -179,7 +180,7 @@ fn a_lost_connection_fails_everything_with_its_cause() {
 }
 
 #[test]
-fn without_a_connection_there_are_no_counts_and_no_keys() {
+fn without_a_connection_there_are_no_counters_and_no_keys() {
     let (network, server, client) = serve(104);
     network.run(async {
         let hashes = [CertificateHash::new([1; 32])];
@@ -200,7 +201,7 @@ fn without_a_connection_there_are_no_counts_and_no_keys() {
         let refused = one.export_keying_material(b"", b"", &mut key).await.unwrap_err();
         assert!(matches!(refused, ExportError::Session(error) if failed(&error)));
         assert_eq!((one.protocol(), one.response_headers()), (None, None));
-        // W3C: InvalidStateError, for those who asked before and after.
+        // W3C: InvalidStateError, for calls before and after the failure.
         assert!(failed(&stats.await.unwrap_err()));
         assert!(failed(&one.get_stats().await.unwrap_err()));
         one.close(CloseInfo::default());
@@ -215,7 +216,7 @@ fn reasons_are_cut_at_1024_bytes_and_not_before() {
         (String::new(), 0),
         ("a".repeat(1_024), 1_024),
         ("a".repeat(1_025), 1_024),
-        // The last character would end at 1025.
+        // The last character would end at byte 1025.
         (format!("{}\u{fc}", "a".repeat(1_023)), 1_023),
         (format!("{}\u{1f980}", "a".repeat(1_020)), 1_024),
         (format!("{}\u{1f980}", "a".repeat(1_021)), 1_021),
@@ -227,14 +228,14 @@ fn reasons_are_cut_at_1024_bytes_and_not_before() {
                 pair.server.close(CloseInfo::new(code, reason.clone()));
                 let told = pair.client.closed().await.unwrap();
                 assert_eq!((told.close_code, told.reason.as_str()), (code, &reason[..kept]));
-                // W3C: the side that closes keeps what it said.
+                // W3C: the side that closes keeps the whole reason.
                 assert_eq!(pair.server.closed().await.unwrap().reason, reason);
             });
         }
     }
 }
 
-/// A session over 4 Mbit/s, 10 ms each way.
+/// A session over a link of 4 Mbit/s and 10 ms each way.
 fn slow(seed: u64) -> Pair {
     let pair = testing::pair(seed);
     pair.link.change(|config| *config = LinkConfig::new().rate(4_000_000).delay(10 * MILLISECOND));
@@ -242,7 +243,7 @@ fn slow(seed: u64) -> Pair {
 }
 
 #[test]
-fn orders_rank_strictly_from_the_lowest_to_the_highest_there_is() {
+fn send_orders_rank_strictly_over_their_whole_range() {
     let pair = slow(106);
     pair.network.run(async {
         let orders = [0, i64::MIN, i64::MAX, -1, i64::MIN + 1, 1];
@@ -277,7 +278,8 @@ fn orders_rank_strictly_from_the_lowest_to_the_highest_there_is() {
             done.push(reading.await);
         }
         done.sort_unstable();
-        // Those that were written before the others were there may have got ahead by what the path takes at once.
+        // A stream that was written before the others existed may be ahead by as much as the path takes at
+        // once.
         let done: Vec<_> = done.into_iter().map(|(_, order)| order).collect();
         assert_eq!(done, [i64::MAX, 1, 0, -1, i64::MIN + 1, i64::MIN]);
         for sending in sending {
@@ -294,7 +296,7 @@ fn ages_and_numbers_of_datagrams_at_the_ends_of_their_ranges() {
         assert_eq!((sending.incoming_max_age(), sending.outgoing_max_age()), (None, None));
         assert_eq!(sending.incoming_max_buffered_datagrams().get(), 1_024);
         assert_eq!(sending.outgoing_max_buffered_datagrams().get(), 256);
-        // For ever is as good as no limit.
+        // An infinite age is the same as no limit.
         for age in [Some(Duration::MAX), None] {
             sending.set_outgoing_max_age(age);
             receiving.set_incoming_max_age(age);
@@ -303,7 +305,7 @@ fn ages_and_numbers_of_datagrams_at_the_ends_of_their_ranges() {
             pair.network.sleep(seconds(20)).await;
             assert_eq!(receiving.readable.try_recv().unwrap().unwrap(), "kept");
         }
-        // The shortest that there is.
+        // The shortest age possible.
         receiving.set_incoming_max_age(Some(Duration::from_nanos(1)));
         sending.writable.send("late".into()).await.unwrap();
         pair.network.sleep(seconds(1)).await;
@@ -334,11 +336,11 @@ fn ages_and_numbers_of_datagrams_at_the_ends_of_their_ranges() {
 }
 
 #[test]
-fn a_stream_that_was_given_up_reads_and_writes_no_more() {
+fn a_reset_or_stopped_stream_reads_and_writes_no_more() {
     let pair = testing::pair(108);
     pair.network.run(async {
         let mut stream = pair.client.create_bidirectional_stream(SendStreamOptions::new()).await.unwrap();
-        // The peer hears of the stream at once, and nothing is no data.
+        // An empty write announces the stream to the peer at once, and carries no data.
         assert_eq!(stream.writable.write(&[]).await.unwrap(), 0);
         stream.writable.write_chunk(Bytes::new()).await.unwrap();
         let mut incoming = pair.server.incoming_bidirectional_streams();
@@ -363,7 +365,7 @@ fn a_stream_that_was_given_up_reads_and_writes_no_more() {
 }
 
 #[test]
-fn no_hashes_at_all_leave_the_certificate_to_its_issuer() {
+fn an_empty_list_of_hashes_leaves_the_certificate_to_its_issuer() {
     let network = Network::new(109);
     let (host, client) = (network.host("server"), network.host("client"));
     let identity = network.identity(["server"]);
@@ -372,7 +374,7 @@ fn no_hashes_at_all_leave_the_certificate_to_its_issuer() {
     network.run(async {
         let trusting = WebTransportOptions::new().trusted_certificates(authority);
         drop(session(&server, &client, trusting.clone().server_certificate_hashes([])).await);
-        // As with W3C, it is the hashes that exclude pooling.
+        // As in W3C, hashes exclude pooling.
         let pooled = |options: WebTransportOptions| {
             client.enter(|| WebTransport::new("https://server/", options.allow_pooling(true)))
         };
@@ -385,7 +387,7 @@ fn no_hashes_at_all_leave_the_certificate_to_its_issuer() {
 }
 
 #[test]
-fn fields_of_an_answer_that_cannot_be_sent_do_not_leave_the_client_waiting() {
+fn response_fields_that_cannot_be_sent_do_not_leave_the_client_waiting() {
     let (network, server, client) = serve(110);
     let fields = |name: &'static str, value: &'static str| {
         let mut fields = HeaderMap::new();
@@ -400,7 +402,7 @@ fn fields_of_an_answer_that_cannot_be_sent_do_not_leave_the_client_waiting() {
         assert!(matches!(error.cause(), ErrorCause::Status { status: told } if *told == status), "{error}");
         let error = accepted.closed().await.unwrap_err();
         assert!(matches!(error.cause(), ErrorCause::SessionFailed(_)), "{error}");
-        // The choice of a protocol is no field of the application's.
+        // The library sets the field that chooses a protocol; the application may not.
         let one = connect(&client);
         let accepted = server.accept().await.unwrap().accept(fields("wt-protocol", "\"a\"")).await.unwrap();
         one.ready().await.unwrap();

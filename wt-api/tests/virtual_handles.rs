@@ -1,4 +1,4 @@
-//! The forms of the API that programs reach for: accepting in `select!`, streams that move whole into a task, streams as
+//! Common ways to use the API: accepting in `select!`, streams that move whole into a task, streams as
 //! readers and writers.
 
 mod virtual_common;
@@ -13,7 +13,8 @@ use wt_api::{
     testing::{self, LinkConfig, Pair},
 };
 
-/// A task that names one half of a stream has the other one, too: nothing is reset or stopped before the task is done.
+/// A task that names only one half of a stream also owns the other half: nothing is reset or stopped before
+/// the task ends.
 #[test]
 fn a_task_that_names_one_half_takes_the_whole_stream() {
     let Pair { network, client, server, .. } = testing::pair(1);
@@ -23,18 +24,19 @@ fn a_task_that_names_one_half_takes_the_whole_stream() {
         let reading = network.spawn(async move { stream.readable.read(&mut [0; 100]).await });
         let mut other = server.accept_bidirectional_stream().await.unwrap();
         assert_eq!(other.readable.read_chunk(100).await.unwrap().unwrap(), b"question"[..]);
-        // Long enough for a reset or a stop to come.
+        // Long enough for a reset or a stop to arrive.
         network.sleep(seconds(1)).await;
         assert!(network.within(Duration::from_millis(1), other.readable.read_chunk(100)).await.is_none());
         other.writable.write_all(b"answer").await.unwrap();
         assert_eq!(reading.await.unwrap(), 6);
-        // With the task goes the stream.
+        // The stream ends with the task.
         let error = other.readable.read_chunk(100).await.unwrap_err();
         assert!(matches!(error.cause(), ErrorCause::StreamReset(Some(0))), "{error}");
     });
 }
 
-/// What has come so far, taken by a loop that gives each future up whenever another one is ready.
+/// Accepts everything in a loop that drops each future whenever another one is ready. Returns the counts and
+/// the session's end.
 async fn take_all(session: &WebTransport) -> ([usize; 3], WebTransportError) {
     let mut counts = [0; 3];
     loop {
@@ -51,7 +53,7 @@ async fn take_all(session: &WebTransport) -> ([usize; 3], WebTransportError) {
 }
 
 #[test]
-fn a_select_loop_loses_nothing_and_hears_how_the_session_ended() {
+fn a_select_loop_loses_nothing_and_learns_how_the_session_ended() {
     for client_closes in [true, false] {
         let Pair { network, client, server, link, .. } = testing::pair(2);
         network.run(async {
@@ -73,7 +75,7 @@ fn a_select_loop_loses_nothing_and_hears_how_the_session_ended() {
             let (counts, error) = taken.await;
             assert_eq!(counts, [50; 3]);
             assert!(matches!(error.cause(), ErrorCause::SessionClosed { .. }), "{error}");
-            // Whoever asks later hears the same, in whatever way.
+            // A later call gets the same error, whichever call it is.
             for _ in 0..2 {
                 let ends = [
                     taker.accept_bidirectional_stream().await.unwrap_err(),
@@ -90,7 +92,7 @@ fn a_select_loop_loses_nothing_and_hears_how_the_session_ended() {
 }
 
 #[test]
-fn a_lost_connection_is_told_by_every_way_of_accepting() {
+fn every_way_of_accepting_reports_a_lost_connection() {
     let Pair { network, client, server, link, .. } = testing::pair(3);
     network.run(async {
         network.sleep(seconds(1)).await;
@@ -109,7 +111,7 @@ fn a_lost_connection_is_told_by_every_way_of_accepting() {
     });
 }
 
-/// A read fills the buffer that it is given with what is there: fewer calls for the same bytes.
+/// A read fills the given buffer with what has arrived: fewer calls for the same bytes.
 #[test]
 fn reads_fill_the_buffer_and_a_whole_stream_reads_and_writes() {
     let Pair { network, client, server, .. } = testing::pair(4);
@@ -121,17 +123,17 @@ fn reads_fill_the_buffer_and_a_whole_stream_reads_and_writes() {
             let (mut from, mut to) = tokio::io::split(stream);
             let copied = tokio::io::copy(&mut from, &mut to).await.unwrap();
             to.shutdown().await.unwrap();
-            // The echo has arrived when the client's end has come.
+            // When the client has closed, the echo has arrived.
             server.closed().await.unwrap();
             copied
         });
         let (mut readable, writable) = stream.split_mut();
         tokio::try_join!(writable.write_all(&data), async {
-            // Lets everything come.
+            // Lets everything arrive.
             network.sleep(seconds(2)).await;
             let mut buffer = vec![0; 64 << 10];
             let size = AsyncReadExt::read(&mut readable, &mut buffer).await.unwrap();
-            assert_eq!(size, buffer.len(), "more than that lies there");
+            assert_eq!(size, buffer.len(), "more than that has arrived");
             assert_eq!(buffer, data[..size]);
             Ok(())
         })
@@ -145,7 +147,7 @@ fn reads_fill_the_buffer_and_a_whole_stream_reads_and_writes() {
     });
 }
 
-/// A program that depends on this crate alone names whatever it hands over and gets.
+/// A program that depends on this crate alone can name all types that it passes and gets.
 #[test]
 fn errors_and_options_are_named_through_this_crate() {
     use wt_api::{
@@ -175,7 +177,7 @@ fn errors_and_options_are_named_through_this_crate() {
     });
 }
 
-/// A controller of an application's own, with every method that the trait has and no name but this crate's.
+/// A controller in an application, with every method of the trait; it names no crate but this one.
 mod own_controller {
     use wt_api::protocol::{
         Ecn, Rate, Timestamp,
@@ -290,7 +292,7 @@ fn a_controller_is_written_against_this_crate_alone() {
     let own = Algorithm::Custom(Arc::new(own_controller::Factory));
     let transport = TransportConfig::new().congestion(CongestionConfig::new(own));
     drop(transport);
-    // A method that the trait gets is tried here as well.
+    // The test has to try a method that the trait gains.
     let methods = |text: &str| {
         let names = text.lines().filter_map(|line| line.trim_start().strip_prefix("fn ")?.split_once('('));
         names.map(|(name, _)| name.to_owned()).collect::<std::collections::BTreeSet<String>>()

@@ -1,4 +1,4 @@
-//! What sessions cost on which nothing happens.
+//! What idle sessions cost.
 
 mod virtual_common;
 
@@ -17,7 +17,7 @@ fn a_hundred_idle_clients_share_their_buffers() {
     let (listener, hash) = serve(&network, &server, Default::default());
     drop(server.spawn(echo_all(server.clone(), listener)));
     client.run(async {
-        // What is made once, with the first.
+        // The first session creates what all share.
         let first = connect("server", options(hash)).await.unwrap();
         round_trip(&first, pattern(0, 100_000)).await.unwrap();
         network.sleep(seconds(5)).await;
@@ -32,7 +32,7 @@ fn a_hundred_idle_clients_share_their_buffers() {
         let each = measure.growth() / CLIENTS;
         println!("{each} bytes a session, both ends");
         assert!(each < 130_000, "{each} bytes a session, both ends");
-        // All of them are alive.
+        // All of them still work.
         for session in &sessions {
             round_trip(session, pattern(3, 1_000)).await.unwrap();
         }

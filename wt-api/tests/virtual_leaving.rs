@@ -1,4 +1,4 @@
-//! Whoever gives up waiting leaves: nothing of it stays, and what was on its way to it goes back.
+//! A caller that gives up waiting leaves nothing behind, and what was on its way to it returns.
 
 mod virtual_common;
 
@@ -23,10 +23,10 @@ use wt_api::{
 #[global_allocator]
 static HEAP: HeapMeter = HeapMeter;
 
-/// How often each wait is given up.
+/// How often the tests give up each wait.
 const TIMES: usize = 20_000;
 
-/// A task that ends right after it was polled.
+/// The waker of a task that ends right after it was polled.
 struct Passing(Arc<AtomicUsize>);
 
 impl Wake for Passing {
@@ -46,7 +46,7 @@ fn look_in<T>(alive: &Arc<AtomicUsize>, work: impl Future<Output = T>) -> Poll<T
     pin!(work).poll(&mut Context::from_waker(&waker))
 }
 
-/// Has `TIMES` tasks wait and give up: not one of them stays, nor any heap to speak of.
+/// Lets `TIMES` tasks wait and give up. None of them stays in memory, and the heap does not grow noticeably.
 macro_rules! give_up {
     ($what:expr, $wait:expr) => {
         let alive = Arc::new(AtomicUsize::new(0));
@@ -70,7 +70,7 @@ fn few_streams(seed: u64) -> (Network, Arc<Server>, testing::Host, wt_api::Certi
 
 /// The server permits five streams of a kind.
 #[test]
-fn a_stream_that_was_opened_for_one_who_left_goes_back() {
+fn a_stream_opened_for_a_caller_that_gave_up_is_returned() {
     let (network, _server, client, hash) = few_streams(1);
     client.run(async {
         let session = connect("server", options(hash)).await.unwrap();
@@ -78,7 +78,7 @@ fn a_stream_that_was_opened_for_one_who_left_goes_back() {
             let mut bidi = pin!(session.create_bidirectional_stream(Default::default()));
             let mut uni = pin!(session.create_unidirectional_stream(Default::default()));
             let cx = &mut Context::from_waker(Waker::noop());
-            // Those that are there at once are given up as well.
+            // Futures that would complete at once are dropped as well.
             let (bidi, uni) = (bidi.as_mut().poll(cx), uni.as_mut().poll(cx));
             assert_eq!(bidi.is_ready(), uni.is_ready());
             drop((bidi, uni));
@@ -106,7 +106,7 @@ fn tasks_that_give_up_on_a_session_leave_nothing() {
             sizes.changed().await.unwrap();
         }
         let mut stream = client.create_bidirectional_stream(Default::default()).await.unwrap();
-        // From here on nothing arrives.
+        // From here on no datagram arrives.
         link.change(|config| *config = config.clone().bernoulli(1.0));
         let writer = &mut stream.writable;
         while let Some(written) = network.within(seconds(1), writer.write(&[0; 64 << 10])).await {
@@ -129,7 +129,7 @@ fn tasks_that_give_up_on_a_session_leave_nothing() {
         give_up!("the end of a stream", stream.writable.stopped());
         give_up!("data", stream.readable.read_chunk(9));
         give_up!("data", stream.readable.read(&mut [0; 9]));
-        // What asks the driver, which has its turn only when this is over.
+        // These ask the driver, which only runs after this.
         give_up!("counts", client.get_stats());
         give_up!("counts of a stream", stream.writable.get_stats());
         give_up!("counts of a stream", stream.readable.get_stats());
@@ -157,7 +157,7 @@ fn tasks_that_give_up_while_there_is_no_session_leave_nothing() {
         give_up!("a stream", connecting.create_unidirectional_stream(Default::default()));
         give_up!("a request", server.accept());
         let (session, _accepted) = session(&server, &client, options(hash)).await;
-        // Shutting down tells the clients each time.
+        // Each shutdown tells the clients.
         for _ in 0..100 {
             assert!(network.within(Duration::from_millis(1), server.shutdown(seconds(60))).await.is_none());
         }
@@ -167,7 +167,7 @@ fn tasks_that_give_up_while_there_is_no_session_leave_nothing() {
 }
 
 #[test]
-fn streams_that_nobody_waits_for_any_more_are_not_wanted() {
+fn streams_that_nobody_waits_for_any_more_are_not_opened() {
     let (network, server_, client, hash) = few_streams(4);
     client.run(async {
         let session = connect("server", options(hash)).await.unwrap();
@@ -175,7 +175,7 @@ fn streams_that_nobody_waits_for_any_more_are_not_wanted() {
         give_up!("credit", session.create_bidirectional_stream(Default::default()));
         network.sleep(Duration::from_millis(50)).await;
         give_up!("credit", session.create_bidirectional_stream(Default::default()));
-        // Half of them after the driver has looked.
+        // Half of them are dropped after the driver has seen them.
         let alive = Arc::new(AtomicUsize::new(0));
         let heap = Measure::start();
         for _ in 0..100 {
@@ -189,7 +189,7 @@ fn streams_that_nobody_waits_for_any_more_are_not_wanted() {
         }
         assert_eq!(alive.load(Ordering::Relaxed), 0);
         assert!(heap.growth() < 16 << 10, "{} bytes", heap.growth());
-        // And none of them keeps the session.
+        // None of them keeps the session alive.
         drop((streams, session));
         network.sleep(seconds(1)).await;
         let sessions = network.within(seconds(10), server_.shutdown(seconds(60))).await;

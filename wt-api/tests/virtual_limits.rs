@@ -1,4 +1,4 @@
-//! What each side permits the other: streams that are anticipated, and what a server says of its sessions.
+//! The limits that each side grants the other: anticipated streams, and the server's limits for its sessions.
 
 mod virtual_common;
 
@@ -28,7 +28,8 @@ fn options() -> WebTransportOptions {
     WebTransportOptions::new().dangerous().no_certificate_verification()
 }
 
-/// What a session's fields cost counts as long as the session lasts: half of the connection's memory budget and no more.
+/// The fields of a session count as long as it lasts, and may use at most half of the connection's memory
+/// budget.
 #[test]
 fn fields_of_sessions_are_charged_and_one_session_too_many_is_refused() {
     let transport = TransportConfig::new().memory_budget(400_000);
@@ -60,7 +61,7 @@ fn fields_of_sessions_are_charged_and_one_session_too_many_is_refused() {
         // 45 kB each.
         assert_eq!(sessions.len(), 4);
         assert!(matches!(refused.cause(), ErrorCause::Status { status: 431 }), "{refused}");
-        // One that ends makes room.
+        // A session that ends makes room.
         let over = sessions.remove(0);
         over.close(Default::default());
         network.sleep(seconds(10)).await;
@@ -69,7 +70,8 @@ fn fields_of_sessions_are_charged_and_one_session_too_many_is_refused() {
     });
 }
 
-/// Five streams of a client, one of which asks for the session; and seven unidirectional ones, three of them HTTP/3's own.
+/// Limits for a client: five bidirectional streams, one of which requests the session, and seven
+/// unidirectional ones, three of which HTTP/3 uses.
 fn few() -> TransportConfig {
     TransportConfig::new().max_streams_bidi(5).max_streams_uni(7)
 }
@@ -82,8 +84,8 @@ fn anticipated_streams_are_permitted_at_first_and_later() {
     let server = Arc::new(host.enter(|| builder.build().unwrap()));
     let options = || WebTransportOptions::new().dangerous().no_certificate_verification();
     network.run(async {
-        // Without session flow control the connection's limits count, 1000 unless more are expected. Three unidirectional
-        // streams are HTTP/3's own, and come on top of those that are expected.
+        // Without session flow control only the connection's limits apply: 1000, or more if more are
+        // anticipated. The three unidirectional streams of HTTP/3 come on top of the anticipated ones.
         let expecting = options()
             .anticipated_concurrent_incoming_bidirectional_streams(Some(1_200))
             .anticipated_concurrent_incoming_unidirectional_streams(Some(1_300));
@@ -92,7 +94,8 @@ fn anticipated_streams_are_permitted_at_first_and_later() {
             assert_eq!((open_all(&accepted).await.len(), open_all_uni(&accepted).await.len()), expected);
             drop(one);
         }
-        // With it those of the session count, which are lower at first and are raised while it goes on.
+        // With session flow control the session's limits apply, which are lower at first and grow as the
+        // session goes on.
         let (one, accepted) = session(&server, &client, options().allow_pooling(true)).await;
         let (mut bidi, mut uni) = (open_all(&accepted).await, open_all_uni(&accepted).await);
         assert_eq!((bidi.len(), uni.len()), (256, 256));
@@ -102,7 +105,7 @@ fn anticipated_streams_are_permitted_at_first_and_later() {
         bidi.extend(open_all(&accepted).await);
         uni.extend(open_all_uni(&accepted).await);
         assert_eq!((bidi.len(), uni.len()), (350, 400));
-        // A server's end has them as well.
+        // The server's end has them as well.
         let bidi = open_all(&one).await;
         accepted.set_anticipated_concurrent_incoming_bidirectional_streams(Some(500));
         network.sleep(seconds(1)).await;
@@ -110,12 +113,12 @@ fn anticipated_streams_are_permitted_at_first_and_later() {
     });
 }
 
-/// How many streams of both kinds `session` can open beside those that it has open already.
+/// How many more streams of both kinds `session` can open.
 async fn more(network: &Network, session: &WebTransport) -> (usize, usize) {
     network.sleep(seconds(1)).await;
     let streams = (open_all(session).await, open_all_uni(session).await);
     let counts = (streams.0.len(), streams.1.len());
-    // They stay open: dropped, each would be reset, and make room.
+    // They stay open: dropping one would reset it and make room.
     std::mem::forget(streams);
     counts
 }
@@ -130,13 +133,13 @@ fn anticipated_streams_raise_the_connections_limits_in_every_dialect() {
                 let transport = few().max_streams_bidi(4);
                 let options = options().transport(transport).allow_pooling(pooled);
                 let one = client.enter(|| WebTransport::new("https://server/", options).unwrap());
-                // Before there is a session.
+                // Before the session is ready.
                 one.set_anticipated_concurrent_incoming_bidirectional_streams(Some(6));
                 let accepted = server.accept().await.unwrap().accept(AcceptOptions::new()).await.unwrap();
                 one.ready().await.unwrap();
                 assert_eq!(more(&network, &accepted).await, (6, 4), "{dialect:?}");
                 assert_eq!(more(&network, &one).await, (4, 4));
-                // While it goes on, at both ends.
+                // While it is open, at both ends.
                 for (session, peer) in [(&one, &accepted), (&accepted, &one)] {
                     session.set_anticipated_concurrent_incoming_bidirectional_streams(Some(300));
                     session.set_anticipated_concurrent_incoming_unidirectional_streams(Some(5));
@@ -162,7 +165,7 @@ fn anticipated_streams_raise_the_connections_limits_in_every_dialect() {
 fn sessions_of_one_connection_have_what_each_of_them_anticipates() {
     let (network, server, client) = serve(81, |builder| builder);
     network.run(async {
-        // More than the 1000 of the connection, together.
+        // Together more than the 1000 of the connection.
         let options = || {
             options()
                 .allow_pooling(true)
@@ -181,7 +184,7 @@ fn sessions_of_one_connection_have_what_each_of_them_anticipates() {
 }
 
 #[test]
-fn a_server_says_what_it_expects_of_all_its_clients_and_of_each() {
+fn a_server_sets_anticipated_streams_for_all_clients_and_for_each() {
     for dialect in [Dialect::Draft02, Dialect::Draft16] {
         for pooled in [false, true] {
             let (network, server, client) = serve(82, |builder| {
@@ -239,8 +242,8 @@ fn a_server_accepts_with_a_status_of_2xx() {
     });
 }
 
-/// How much of 400 kB a client sends in a session before it hears of the server, and how long it takes until the server has
-/// read everything.
+/// Returns how much of 400 kB a client sends in a session before it gets an answer from the server, and how
+/// long it takes until the server has read everything.
 fn send(configure: impl Fn(ServerBuilder) -> ServerBuilder, pooled: bool) -> (u64, Duration) {
     let (network, server, client) = serve(85, configure);
     network.run(async {
@@ -259,16 +262,17 @@ fn send(configure: impl Fn(ServerBuilder) -> ServerBuilder, pooled: bool) -> (u6
 }
 
 #[test]
-fn a_server_says_how_much_its_sessions_may_be_sent() {
+fn a_server_sets_the_first_window_of_its_sessions() {
     let narrow = |builder: ServerBuilder| builder.session_receive_window(8_000).max_session_receive_window(0);
     let (sent, slow) = send(narrow, true);
     assert_eq!(sent, 8_000);
-    // Fifty windows, at most one in a round trip.
+    // Fifty windows, at most one in each round trip.
     assert!(slow > Duration::from_millis(1_900), "{slow:?}");
-    // One session on a connection has it as well, with a client that does.
+    // A connection for a single session has the same limit, if the client supports session flow control.
     let single = |builder: ServerBuilder| narrow(builder).max_sessions_per_connection(1);
     assert_eq!(send(single, true).0, 8_000);
-    // Without a word, and for clients without session flow control, it is congestion control that holds back at first.
+    // Without the option, and for clients without session flow control, only congestion control limits the
+    // client at first.
     for (sent, fast) in [send(|builder| builder, true), send(narrow, false)] {
         assert!(sent > 9_000 && fast < slow / 3, "{sent} {fast:?} {slow:?}");
     }

@@ -1,4 +1,4 @@
-//! The virtual network itself: no tokio around, one seed for everything, no run that hangs.
+//! The virtual network itself: it needs no tokio, one seed decides everything, and no run hangs.
 
 mod virtual_common;
 
@@ -16,7 +16,7 @@ use wt_api::{
     testing::{self, Entry, Host, LinkConfig, MILLISECOND, Network},
 };
 
-/// What a panic said.
+/// The message of a panic.
 fn panic_of(work: impl FnOnce()) -> String {
     let payload = catch_unwind(AssertUnwindSafe(work)).expect_err("a panic");
     let constant = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
@@ -42,24 +42,24 @@ fn applications_run_without_tokio_and_without_waiting() {
         let data = pattern(1, 300_000);
         assert_eq!(round_trip(&session, data.clone()).await.unwrap(), data);
     });
-    // The same outside: the constructors say that nothing is there to run on.
+    // Outside the virtual network the constructors say that there is no runtime.
     let error = WebTransport::new("https://server/", options(hash)).unwrap_err();
     assert_eq!(error, ConnectOptionsError::NoRuntime);
     let identity = network.identity(["server"]);
     assert!(matches!(Server::builder().identity(identity).build(), Err(ServerError::NoRuntime)));
 }
 
-/// What a run was like.
+/// What a run recorded.
 #[derive(Debug, PartialEq, Eq)]
 struct Run {
     digest: u64,
     took: Duration,
     log: Vec<Entry>,
-    /// The order in which readers heard of the end.
+    /// The order in which the readers learned of the end.
     ends: Vec<usize>,
 }
 
-/// Reads from streams on which nothing comes, and notes who hears of their end in which order.
+/// Reads from streams that carry nothing, and records the order in which the readers learn of the end.
 async fn wait_for_ends(client: &Host, session: &WebTransport, ends: &Arc<Mutex<Vec<usize>>>) {
     for index in 0..8 {
         let mut stream = session.create_bidirectional_stream(Default::default()).await.unwrap();
@@ -116,7 +116,7 @@ fn one_seed_gives_the_same_datagrams_at_the_same_times_with_the_same_sizes() {
 }
 
 #[test]
-fn a_deadlock_is_told_with_time_and_seed() {
+fn a_deadlock_is_reported_with_time_and_seed() {
     let network = Network::new(42);
     let told = panic_of(|| {
         network.run(async {
@@ -128,13 +128,13 @@ fn a_deadlock_is_told_with_time_and_seed() {
         told,
         "nothing is left to happen: every task waits for another (at 1500 ms, seed 42; NETSIM_SEED=42)"
     );
-    // The network can still be used.
+    // The network is still usable.
     network.run(network.sleep(seconds(1)));
     assert_eq!(network.now(), Duration::from_millis(2500));
 }
 
 #[test]
-fn a_run_beyond_its_limit_is_told() {
+fn a_run_beyond_its_time_limit_is_reported() {
     let network = Network::new(7);
     network.set_limit(seconds(10));
     network.run(network.sleep(seconds(10)));
@@ -143,7 +143,7 @@ fn a_run_beyond_its_limit_is_told() {
 }
 
 #[test]
-fn a_task_that_never_waits_is_told() {
+fn a_task_that_never_waits_is_reported() {
     let network = Network::new(3);
     let told = panic_of(|| {
         network.run(std::future::poll_fn(|cx| {
@@ -212,11 +212,11 @@ fn sockets_are_bound_as_on_a_machine() {
 }
 
 #[test]
-fn the_calendar_goes_with_virtual_time() {
+fn the_calendar_follows_virtual_time() {
     let network = Network::new(9);
     let (server_host, client) = (network.host("server"), network.host("client"));
     network.set_limit(seconds(20 * 86_400));
-    // An identity as in production: made by the host's calendar.
+    // An identity as in production, with the validity by the host's calendar.
     let identity = server_host.enter(|| Identity::self_signed(["server"])).unwrap();
     let hash = identity.certificate_hash();
     let server = server_host.enter(|| Server::builder().identity(identity).build()).unwrap();

@@ -1,5 +1,5 @@
-//! Streams that an application opens: it has them at once where the peer's limits permit them, and nobody's are lost, skipped
-//! or kept from others.
+//! Streams that an application opens: it gets them at once where the peer's limits permit them, and no stream
+//! ID is lost, skipped or withheld.
 
 mod virtual_common;
 
@@ -51,7 +51,7 @@ fn streams_that_the_limits_permit_are_there_at_once() {
         for (from, to) in [(&client, &server), (&server, &client)] {
             let (mut ids, mut unis) = (Vec::new(), Vec::new());
             for round in 0..20_u8 {
-                // Of two kinds, some of them ranked, some without data.
+                // Of both kinds, some of them ranked, some without data.
                 let group = from.create_send_group().unwrap();
                 let ranked = SendStreamOptions::new().send_group(&group).send_order(3);
                 let mut one = now(from.create_unidirectional_stream(ranked)).expect("there is credit");
@@ -85,7 +85,7 @@ fn five(seed: u64) -> (Network, Host, Arc<Server>, Host, WebTransportOptions) {
 }
 
 #[test]
-fn an_answer_on_its_way_to_one_who_left_gives_the_stream_back() {
+fn a_stream_on_its_way_to_a_caller_that_gave_up_is_returned() {
     let (network, host, server, client, options) = five(2);
     network.run(async {
         let (client, server) = session(&server, &client, options).await;
@@ -106,9 +106,9 @@ fn an_answer_on_its_way_to_one_who_left_gives_the_stream_back() {
     });
 }
 
-/// Who waits has its turn before those who came later, though these need not wait.
+/// A caller that waits gets its stream before later callers, even if these do not wait.
 #[test]
-fn nobody_overtakes_those_who_wait() {
+fn no_caller_overtakes_those_that_wait() {
     let (network, _host, server, client, options) = five(3);
     network.run(async {
         let (client, server) = session(&server, &client, options).await;
@@ -138,7 +138,7 @@ fn pooled() -> WebTransportOptions {
 }
 
 #[test]
-fn sessions_of_a_connection_claim_from_one_credit() {
+fn sessions_of_a_connection_share_its_stream_credit() {
     for seed in 0..4 {
         let network = Network::new(seed);
         let (host, client) = (network.host("server"), network.host("client"));
@@ -152,7 +152,8 @@ fn sessions_of_a_connection_claim_from_one_credit() {
             let mut ids = Vec::new();
             let mut of_one = vec![bidi(&one).unwrap()];
             let mut of_two = vec![bidi(&two).unwrap()];
-            // A third session asks for the next stream, between those that were claimed and are not open.
+            // A third session requests the next stream ID, which lies between IDs that are claimed but not
+            // open.
             let third = client.enter(|| WebTransport::new("https://server/", pooled()).unwrap());
             of_one.extend(bidi(&one));
             of_one.extend(bidi(&one));
@@ -169,7 +170,7 @@ fn sessions_of_a_connection_claim_from_one_credit() {
             let count = ids.len();
             ids.dedup();
             assert_eq!(ids.len(), count, "an ID has one owner");
-            // Whoever has some gives them up: the other one gets theirs, of its own and of the first.
+            // One session drops its streams: the other gets their credit besides its own.
             drop(of_one);
             drop(of_two);
             for stream in [&one_there, &two_there, &three_there] {
@@ -187,7 +188,7 @@ fn sessions_of_a_connection_claim_from_one_credit() {
     }
 }
 
-/// Opens a stream when it is woken, in the middle of whatever the driver does.
+/// Opens a stream when it is woken, which is in the middle of the driver's work.
 struct Opener {
     session: WebTransport,
     opened: Mutex<Vec<SendStream>>,
@@ -201,10 +202,10 @@ impl Wake for Opener {
     }
 }
 
-/// What was claimed for a session that ends at that moment takes its ID with it, and no other session of the connection
-/// waits for that.
+/// A stream claimed for a session that ends at that moment uses up its ID, and no other session of the
+/// connection waits for it.
 #[test]
-fn streams_of_a_session_that_ends_are_passed_over() {
+fn streams_of_a_session_that_ends_are_skipped() {
     for seed in 0..4 {
         let network = Network::new(seed);
         let (host, client) = (network.host("server"), network.host("client"));
@@ -238,10 +239,10 @@ fn streams_of_a_session_that_ends_are_passed_over() {
     }
 }
 
-/// An application that opens, writes, finishes and closes in one go: all of it came before the close, though the driver
-/// was told to look at the session before.
+/// An application opens, writes, finishes and closes in one go. All of it precedes the close, though the
+/// driver was woken for the session before.
 #[test]
-fn what_was_finished_before_a_close_arrives() {
+fn streams_finished_before_a_close_arrive() {
     for seed in 0..4 {
         let Pair { network, client, server, .. } = testing::pair(seed);
         network.run(async {
@@ -288,7 +289,7 @@ fn streams_that_were_claimed_fail_with_their_connection() {
     });
 }
 
-/// A client whose first message takes three packets, as a browser's post-quantum keys make it take two.
+/// A client whose ClientHello takes three packets; a browser's takes two because of its post-quantum keys.
 fn talkative(server: &Identity) -> WebTransportOptions {
     let mut roots = rustls::RootCertStore::empty();
     server.certificate_chain().into_iter().for_each(|certificate| roots.add(certificate.into()).unwrap());
@@ -302,10 +303,10 @@ fn talkative(server: &Identity) -> WebTransportOptions {
     WebTransportOptions::new().rustls_config(Arc::new(config))
 }
 
-/// However the packets of the handshake come, apart, late or again, the first stream that a handle opens has the ID that
-/// QUIC gives it, behind those of HTTP/3.
+/// However the packets of the handshake arrive, separately, late or twice, the first stream that a handle
+/// opens has the stream ID that follows those of HTTP/3.
 #[test]
-fn handshakes_in_pieces_leave_the_order_of_streams_as_it_is() {
+fn a_fragmented_handshake_keeps_the_order_of_streams() {
     for seed in 0..40 {
         let (rate, loss) =
             ([100_000, 1_000_000, 100_000_000][seed as usize % 3], [0.0, 0.2][seed as usize % 2]);

@@ -1,4 +1,5 @@
-//! What the application writes to streams of which the peer takes nothing: one bound for all, and nothing is lost for it.
+//! Data that the application writes to streams while the peer takes none: one limit applies to all of it, and
+//! nothing is lost.
 
 mod virtual_common;
 
@@ -14,12 +15,12 @@ use wt_api::{
 static HEAP: HeapMeter = HeapMeter;
 
 const STREAMS: usize = 250;
-/// Written to each stream, in pieces.
+/// How much the test writes to each stream, in pieces.
 const SIZE: usize = 160 << 10;
 const PIECE: usize = 16 << 10;
 
 #[test]
-fn streams_that_a_peer_does_not_take_share_one_bound() {
+fn streams_that_the_peer_does_not_read_share_one_limit() {
     let network = Network::new(1);
     let (host, client) = (network.host("server"), network.host("client"));
     let config = LinkConfig::new().delay(5 * MILLISECOND);
@@ -32,7 +33,7 @@ fn streams_that_a_peer_does_not_take_share_one_bound() {
             streams.push(writer.create_unidirectional_stream(Default::default()).await.unwrap());
         }
         network.sleep(seconds(1)).await;
-        // From here on nothing arrives.
+        // From here on no datagram arrives.
         link.outage(seconds(5));
         let heap = Measure::start();
         let mut writers = Vec::new();
@@ -46,11 +47,12 @@ fn streams_that_a_peer_does_not_take_share_one_bound() {
             }));
         }
         network.sleep(seconds(5)).await;
-        // 4 MiB and 16 KiB a stream here, 1 MiB and 4 KiB a stream in QUIC; each writer has a piece in hand.
+        // The mailbox may hold 4 MiB, and 16 KiB a stream; QUIC may hold 1 MiB, and 4 KiB a stream. Each
+        // writer also holds a piece.
         let bound = (5 << 20) + STREAMS * (16 + 4 + 16 + 4) * 1024;
         let growth = heap.peak_growth();
         assert!(growth <= bound as isize, "{growth} bytes of heap, and {bound} are permitted");
-        // It heals.
+        // The outage ends.
 
         let mut incoming = reader.incoming_unidirectional_streams();
         let mut readers = Vec::new();

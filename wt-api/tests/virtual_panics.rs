@@ -1,4 +1,5 @@
-//! Code of the application that panics where the driver calls it: the one connection ends, and both ends are told.
+//! The application's code panics where the driver calls it: this one connection ends, and both ends learn of
+//! it.
 
 mod virtual_common;
 
@@ -48,10 +49,10 @@ fn chain_and_key(identity: &Identity) -> (Vec<CertificateDer<'static>>, PrivateK
     (chain, PrivateKeyDer::from_pem_slice(identity.private_key_pem().as_bytes()).unwrap())
 }
 
-/// Accepts everybody, but for the one that it panics at.
+/// Accepts every certificate, except that it can be made to panic.
 #[derive(Debug, Default)]
 struct Judge {
-    /// A server's certificate makes it panic now.
+    /// From now on a server's certificate makes it panic.
     panics: AtomicBool,
 }
 
@@ -132,7 +133,7 @@ impl ClientCertVerifier for Judge {
     }
 }
 
-/// Knows one certificate, and panics at a name.
+/// Has one certificate, and panics at one server name.
 #[derive(Debug)]
 struct Resolver(SingleCertAndKey);
 
@@ -143,7 +144,7 @@ impl ResolvesServerCert for Resolver {
     }
 }
 
-/// The call of a controller in which it panics.
+/// The call in which the controller panics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
     Build,
@@ -153,7 +154,7 @@ enum Call {
     Snapshot,
 }
 
-/// Makes controllers; the one of this number panics, once it is armed.
+/// Creates controllers. The one with this number panics once it is armed.
 struct Factory {
     call: Call,
     made: AtomicUsize,
@@ -162,7 +163,7 @@ struct Factory {
 }
 
 impl Factory {
-    /// Its victim is that of the second connection.
+    /// The faulty controller is that of the second connection.
     fn new(call: Call) -> Arc<Self> {
         Arc::new(Self { call, made: AtomicUsize::new(0), victim: 1, armed: Arc::default() })
     }
@@ -231,7 +232,7 @@ impl Controller for Faulty {
     }
 }
 
-/// A server that takes two connections at once, with little memory, and a client's host.
+/// A server with a limit of two connections and little memory, and a client's host.
 fn build(network: &Network, builder: ServerBuilder) -> (Host, Arc<Server>, Host) {
     let (host, client) = (network.host("server"), network.host("client"));
     let server = host.enter(|| builder.max_connections(2).memory_budget(512 << 10).build().unwrap());
@@ -242,7 +243,7 @@ fn options() -> WebTransportOptions {
     WebTransportOptions::new().dangerous().no_certificate_verification()
 }
 
-/// A client's own rustls configuration, with an identity to show.
+/// A client's own rustls configuration, with an identity to present.
 fn own(judge: &Arc<Judge>, shown: Option<&Identity>) -> WebTransportOptions {
     let config = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(VERSIONS)
@@ -253,12 +254,12 @@ fn own(judge: &Arc<Judge>, shown: Option<&Identity>) -> WebTransportOptions {
         Some((chain, key)) => config.with_client_auth_cert(chain, key).unwrap(),
         None => config.with_no_client_auth(),
     };
-    // Who resumes a session asks no verifier.
+    // A resumed TLS session does not call the verifier.
     config.resumption = rustls::client::Resumption::disabled();
     WebTransportOptions::new().rustls_config(Arc::new(config))
 }
 
-/// The peer was told, and not what the panic said.
+/// The peer learned of the failure, but not the panic's message.
 fn is_told(error: &WebTransportError) {
     let ErrorCause::Connection(ConnectionError::PeerClosed(CloseReason::Transport { code, reason, .. })) =
         error.cause()
@@ -269,7 +270,7 @@ fn is_told(error: &WebTransportError) {
     assert!(reason.is_empty() || reason == "the application failed", "{error}");
 }
 
-/// The application hears what it did.
+/// The application learns that its own code panicked.
 fn is_own_fault(error: &WebTransportError, message: &str) {
     assert!(matches!(error.cause(), ErrorCause::CallbackPanicked(text) if text.contains(message)), "{error}");
     assert!(error.to_string().contains("application code panicked in a callback"), "{error}");
@@ -280,7 +281,7 @@ async fn works(session: &WebTransport) {
     assert_eq!(round_trip(session, pattern(1, 50_000)).await.unwrap(), pattern(1, 50_000));
 }
 
-/// While a session goes on, another client fails, over and over; then there is room for a third.
+/// While one session goes on, another client fails again and again; then there is room for a third one.
 fn fails_alone(
     network: &Network,
     (host, server, client): (Host, Arc<Server>, Host),
@@ -291,7 +292,7 @@ fn fails_alone(
     client.run(async {
         let first = connect("server", good.clone()).await.unwrap();
         works(&first).await;
-        // More of them than there is memory for together.
+        // Together they would need more memory than there is.
         for _ in 0..20 {
             network.within(seconds(2), fail()).await.expect("heard at once");
         }
@@ -303,7 +304,7 @@ fn fails_alone(
 }
 
 #[test]
-fn a_resolver_that_panics_fails_its_client_alone() {
+fn a_certificate_resolver_that_panics_fails_only_that_client() {
     let network = Network::new(301);
     let (chain, key) = chain_and_key(&network.identity(["server"]));
     let key = CertifiedKey::from_der(chain, key, &provider()).unwrap();
@@ -320,7 +321,7 @@ fn a_resolver_that_panics_fails_its_client_alone() {
 }
 
 #[test]
-fn a_verifier_of_clients_that_panics_fails_its_client_alone() {
+fn a_client_verifier_that_panics_fails_only_that_client() {
     let network = Network::new(302);
     let (chain, key) = chain_and_key(&network.identity(["server"]));
     let config = rustls::ServerConfig::builder_with_provider(provider())
@@ -337,7 +338,7 @@ fn a_verifier_of_clients_that_panics_fails_its_client_alone() {
 }
 
 #[test]
-fn a_clients_verifier_that_panics_fails_its_connection_alone_and_the_server_hears_it() {
+fn a_server_verifier_that_panics_fails_only_its_connection_and_the_server_learns_of_it() {
     let network = Network::new(303);
     let ends = build(&network, Server::builder().identity(network.identity(["server"])));
     let judge = Arc::new(Judge::default());
@@ -346,13 +347,13 @@ fn a_clients_verifier_that_panics_fails_its_connection_alone_and_the_server_hear
         judge.panics.store(true, Relaxed);
         is_own_fault(&connect("server", options.clone()).await.unwrap_err(), "no verdict today");
         judge.panics.store(false, Relaxed);
-        // Else the server would have no room for the next one.
+        // Otherwise the server would have no room for the next client.
         network.sleep(seconds(1)).await;
     });
 }
 
 #[test]
-fn a_factory_of_controllers_that_panics_fails_its_connection_alone() {
+fn a_controller_factory_that_panics_fails_only_its_connection() {
     for at_server in [true, false] {
         let network = Network::new(304);
         let builder = Server::builder().identity(network.identity(["server"]));
@@ -371,9 +372,9 @@ fn a_factory_of_controllers_that_panics_fails_its_connection_alone() {
     }
 }
 
-/// Both ends of a session are told, its streams as well, and another connection goes on.
+/// Both ends of the session and its streams learn of it, and another connection continues.
 #[test]
-fn a_controller_that_panics_later_ends_its_connection_alone() {
+fn a_controller_that_panics_later_ends_only_its_connection() {
     for (at_server, call) in [true, false].into_iter().flat_map(|at_server| {
         [Call::Event, Call::Sent, Call::Deadline, Call::Snapshot].map(|call| (at_server, call))
     }) {
@@ -394,7 +395,7 @@ fn a_controller_that_panics_later_ends_its_connection_alone() {
             let mut datagrams = faulty.datagrams();
             let datagram = pin!(datagrams.readable.recv());
             factory.armed.store(true, Relaxed);
-            // What makes its controller be asked.
+            // This makes the connection call its controller.
             stream.writable.write_all(b"a few bytes").await.unwrap();
             let _ = network.within(seconds(1), faulty.get_stats()).await;
             let message = format!("the controller is lost in {call:?}");
@@ -421,7 +422,7 @@ async fn both_talk((one, other): &(WebTransport, WebTransport)) {
     }
 }
 
-/// The waker of an executor that cannot wake.
+/// The waker of an executor, which panics when it is called.
 struct Broken;
 
 impl Wake for Broken {
@@ -431,7 +432,7 @@ impl Wake for Broken {
 }
 
 #[test]
-fn a_waker_that_panics_ends_its_connection_alone() {
+fn a_waker_that_panics_ends_only_its_connection() {
     let network = Network::new(306);
     let (_, server, client) = build(&network, Server::builder().identity(network.identity(["server"])));
     network.run(async {
@@ -439,7 +440,7 @@ fn a_waker_that_panics_ends_its_connection_alone() {
         let (ours, theirs) = session(&server, &client, options()).await;
         let mut incoming = theirs.incoming_unidirectional_streams();
         let waker = Waker::from(Arc::new(Broken));
-        // Kept: who does not wait any more is not woken.
+        // Kept, because a dropped future is not woken.
         let mut next = Box::pin(incoming.next());
         assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         let mut stream = ours.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
@@ -452,9 +453,10 @@ fn a_waker_that_panics_ends_its_connection_alone() {
     });
 }
 
-/// Sessions that share a connection end together with it, those on others do not; then there is a new one to share.
+/// Sessions that share a connection end together with it; those on other connections do not. Then a new
+/// connection can be shared.
 #[test]
-fn all_sessions_of_a_connection_hear_of_a_panic_in_it() {
+fn all_sessions_of_a_connection_learn_of_a_panic_in_it() {
     let network = Network::new(307);
     let (_, server, client) = build(&network, Server::builder().identity(network.identity(["server"])));
     let factory = Factory::new(Call::Event);

@@ -39,7 +39,7 @@ async fn exchange(from: &WebTransport, to: &WebTransport, size: usize) {
 }
 
 #[test]
-fn sessions_that_permit_it_share_a_connection_and_end_by_themselves() {
+fn pooled_sessions_share_a_connection_and_end_separately() {
     let world = World::new(31, |builder| builder);
     world.network.run(async {
         let (one, one_server, number) = world.session(pooled(), AcceptOptions::new()).await;
@@ -66,7 +66,7 @@ fn sessions_that_permit_it_share_a_connection_and_end_by_themselves() {
 }
 
 #[test]
-fn requests_made_at_once_share_the_connection_that_is_being_made() {
+fn simultaneous_requests_share_the_connection_in_progress() {
     let world = World::new(32, |builder| builder);
     world.network.run(async {
         let sessions: Vec<WebTransport> = (0..8).map(|_| world.ask(pooled())).collect();
@@ -83,9 +83,10 @@ fn requests_made_at_once_share_the_connection_that_is_being_made() {
     });
 }
 
-/// A session that was closed is heard of, even by a server in a hurry; one that was not fails with its connection.
+/// A client learns that a session was closed even if the server's shutdown waits for nobody. A session that
+/// was not closed fails with its connection.
 #[test]
-fn a_server_that_waits_for_nobody_still_says_why_a_session_was_closed() {
+fn an_immediate_shutdown_still_delivers_earlier_closes() {
     let world = World::new(35, |builder| builder);
     world.network.run(async {
         let (one, one_server, number) = world.session(pooled(), AcceptOptions::new()).await;
@@ -105,9 +106,9 @@ fn a_server_that_waits_for_nobody_still_says_why_a_session_was_closed() {
     });
 }
 
-/// The same with a client that is not there any more: it is waited for no longer than a close takes.
+/// The same with a client that has vanished: the shutdown waits for it no longer than a close takes.
 #[test]
-fn a_server_in_a_hurry_does_not_wait_for_a_client_that_is_gone() {
+fn an_immediate_shutdown_does_not_wait_for_a_vanished_client() {
     let network = Network::new(36);
     let (host, client) = (network.host("server"), network.host("client"));
     let link = network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND));
@@ -126,7 +127,7 @@ fn a_server_in_a_hurry_does_not_wait_for_a_client_that_is_gone() {
     });
 }
 
-/// Looks like all others.
+/// Not distinguishable from other factories of its type.
 #[derive(Debug)]
 struct OwnReno;
 
@@ -159,13 +160,13 @@ fn a_connection_is_shared_under_one_factory_of_controllers() {
 }
 
 #[test]
-fn what_permits_no_sharing_gets_connections_of_its_own() {
+fn sessions_that_cannot_share_get_their_own_connections() {
     let dedicated = || pooled().allow_pooling(false);
     let world = World::new(33, |builder| builder);
     world.network.run(async {
         let mut numbers = Vec::new();
         let mut sessions = Vec::new();
-        // The last differs in an option, and so in its connection.
+        // The last one differs in an option, and therefore needs its own connection.
         let quick = || pooled().congestion_control(wt_api::CongestionControl::LowLatency);
         for options in [pooled(), dedicated(), dedicated(), quick()] {
             sessions.push(world.ask(options));
@@ -200,7 +201,7 @@ fn a_full_connection_is_followed_by_another_one() {
 }
 
 #[test]
-fn a_connection_without_sessions_waits_for_the_next_one_a_while() {
+fn a_connection_without_sessions_stays_open_for_a_while() {
     let world = World::new(35, |builder| builder);
     world.network.run(async {
         let mut numbers = Vec::new();
@@ -217,10 +218,10 @@ fn a_connection_without_sessions_waits_for_the_next_one_a_while() {
 }
 
 #[test]
-fn a_refused_or_abandoned_request_leaves_the_other_sessions_alone() {
+fn a_refused_or_abandoned_request_does_not_affect_other_sessions() {
     let world = World::new(36, |builder| builder);
     world.network.run(async {
-        // The very first request of the connection is refused, the second waits for it already.
+        // The server refuses the first request of the connection, while the second one waits for it.
         let (refused, kept) = (world.ask(pooled()), world.ask(pooled()));
         world.server.accept().await.unwrap().reject(StatusCode::FORBIDDEN).await;
         let request = world.server.accept().await.unwrap();
@@ -229,12 +230,12 @@ fn a_refused_or_abandoned_request_leaves_the_other_sessions_alone() {
         let error = refused.ready().await.unwrap_err();
         assert!(matches!(error.cause(), ErrorCause::Status { status: 403 }), "{error}");
         kept.ready().await.unwrap();
-        // Given up while the server thinks about it.
+        // Given up before the server answers.
         let abandoned = world.ask(pooled());
         let request = world.server.accept().await.unwrap();
         abandoned.close(CloseInfo::default());
         assert!(abandoned.ready().await.is_err());
-        // One that nobody answers in time.
+        // The server does not answer this one in time.
         let late = world.ask(pooled().connect_timeout(Duration::from_secs(10)));
         let silent = world.server.accept().await.unwrap();
         let error = late.ready().await.unwrap_err();
@@ -292,7 +293,7 @@ fn sessions_share_the_rate_equally_however_many_streams_they_have() {
 }
 
 #[test]
-fn one_that_may_share_its_connection_learns_of_the_path_alone() {
+fn a_poolable_session_learns_only_about_the_path() {
     let world = World::new(38, |builder| builder);
     world.network.run(async {
         let (client, server, _) = world.session(pooled(), AcceptOptions::new()).await;
@@ -332,8 +333,8 @@ fn hashes_and_pooling_exclude_each_other() {
 }
 
 #[test]
-fn a_request_that_was_refused_without_an_answer_is_made_again_once_on_another_connection() {
-    // Also where the one that made the connection has ended: the server may not know that yet.
+fn a_request_refused_unprocessed_is_retried_once_on_another_connection() {
+    // Also when the session that made the connection has ended: the server may not know that yet.
     for keeps in [true, false] {
         let world = World::new(41, |builder| builder);
         world.network.run(async {
@@ -356,9 +357,9 @@ fn a_request_that_was_refused_without_an_answer_is_made_again_once_on_another_co
     }
 }
 
-/// The attempt that lost, here one that nobody answers, ends without a word about the connection that stands.
+/// The attempt that lost, here one that gets no answer, ends without affecting the established connection.
 #[test]
-fn a_connection_is_shared_that_won_a_race_of_addresses() {
+fn a_connection_that_won_the_address_race_is_shared() {
     let network = Network::new(42);
     let (four, six) = ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
     let host = network.host_at("server", [four]);
@@ -379,9 +380,9 @@ fn a_connection_is_shared_that_won_a_race_of_addresses() {
     });
 }
 
-/// RFC 9218: of two sessions on a connection the more urgent one goes first, as its client asked.
+/// RFC 9218: the more urgent of two sessions on a connection goes first, as its client requested.
 #[test]
-fn a_session_is_as_urgent_as_its_client_asked() {
+fn a_session_has_the_urgency_its_client_requested() {
     let world = World::new(43, |builder| builder);
     world.network.run(async {
         let mut headers = http::HeaderMap::new();
@@ -403,7 +404,7 @@ fn a_session_is_as_urgent_as_its_client_asked() {
         let begin = world.network.now();
         let (.., first, last) =
             tokio::join!(send(&late_server), send(&usual_server), receive(&usual), receive(&late));
-        // 10 Mbit/s carry a megabyte in 0.8 s: the one goes first, and the other has to wait for it.
+        // 10 Mbit/s carry a megabyte in 0.8 s. The urgent one goes first, and the other one waits for it.
         let (first, last) = (first - begin, last - begin);
         assert!(
             first < Duration::from_millis(1_200) && last > Duration::from_millis(1_500),

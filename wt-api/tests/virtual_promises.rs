@@ -1,4 +1,5 @@
-//! An application that pauses: whatever its honest peer has credit for, nobody is closed, and in the end all of it arrives.
+//! An application that pauses: as long as its peer respects its credit, no session ends, and in the end all
+//! data arrives.
 
 mod virtual_common;
 
@@ -11,7 +12,7 @@ use wt_api::{
     testing::{LinkConfig, MILLISECOND, Network, Random, for_seeds},
 };
 
-/// What one end sends: so many unidirectional streams of drawn sizes, as fast as credit permits.
+/// What one end sends: a number of unidirectional streams of random sizes, as fast as credit permits.
 #[derive(Clone, Copy)]
 struct Load {
     streams: usize,
@@ -44,7 +45,7 @@ impl Load {
     }
 }
 
-/// Accepts streams, now and then late, and reads each whenever it likes: in another order than they came.
+/// Accepts streams, sometimes late, and reads them at random times, in another order than they arrived.
 async fn receive(network: Network, session: WebTransport, load: Load, mut random: Random) {
     let mut incoming = session.incoming_unidirectional_streams();
     let mut readers = Vec::new();
@@ -82,7 +83,7 @@ fn settings(random: &mut Random) -> TransportConfig {
 }
 
 #[test]
-fn an_application_that_pauses_harms_nobody() {
+fn a_pausing_application_does_no_harm() {
     for_seeds(0..24, |seed| {
         let mut random = Random::new(seed ^ 0x9a75e5);
         let network = Network::new(seed);
@@ -104,7 +105,7 @@ fn an_application_that_pauses_harms_nobody() {
                 network.spawn(loads[0].send(at_client.clone())),
                 network.spawn(loads[1].send(at_server.clone())),
             ];
-            // Kept until all is over: the last handle closes the session.
+            // Kept to the end: dropping the last handle closes the session.
             let ends = [at_server, at_client];
             for (load, session) in loads.into_iter().zip(ends.clone()) {
                 let random = Random::new(random.next_u64());
@@ -118,10 +119,10 @@ fn an_application_that_pauses_harms_nobody() {
     });
 }
 
-/// Streams that nobody accepts: the sender runs into its limit and waits, however small they are; and goes on when somebody
-/// accepts them.
+/// Nobody accepts the streams: the sender reaches its limit and waits, however small the streams are. It
+/// continues when the application accepts them.
 #[test]
-fn streams_that_nobody_takes_make_their_sender_wait() {
+fn streams_that_nobody_accepts_make_their_sender_wait() {
     for size in [1, 3_000] {
         let network = Network::new(5);
         let (host, client) = (network.host("server"), network.host("client"));

@@ -1,4 +1,5 @@
-//! Send groups, orders, ages and counts on a virtual network whose link is slow enough for them to matter.
+//! Send groups, send orders, ages and counters on a virtual network whose link is slow enough for them to
+//! matter.
 
 mod virtual_common;
 
@@ -11,7 +12,7 @@ use wt_api::{
     testing::{self, LinkConfig, MILLISECOND, Pair},
 };
 
-/// A session over 4 Mbit/s, 10 ms each way.
+/// A session over a link of 4 Mbit/s and 10 ms each way.
 fn slow(seed: u64) -> Pair {
     let pair = testing::pair(seed);
     pair.link.change(|config| *config = LinkConfig::new().rate(4_000_000).delay(10 * MILLISECOND));
@@ -22,14 +23,14 @@ fn options() -> SendStreamOptions {
     SendStreamOptions::new()
 }
 
-/// Opens a stream that has far more to send than the test has time.
+/// Opens a stream with far more data than the link can carry during the test.
 async fn flood(pair: &Pair, options: SendStreamOptions, mark: u8) -> wt_api::testing::Task<()> {
     let mut stream = pair.client.create_unidirectional_stream(options).await.unwrap();
     pair.client_host
         .spawn(async move { while stream.write_chunk(Bytes::from(vec![mark; 16 << 10])).await.is_ok() {} })
 }
 
-/// Counts what streams bring for so long, by the mark in their first byte.
+/// Counts what the streams bring in this time, by the mark in their first byte.
 async fn count(pair: &Pair, session: &WebTransport, streams: usize, time: Duration) -> [u64; 8] {
     let mut incoming = session.incoming_unidirectional_streams();
     let mut readers = Vec::new();
@@ -78,14 +79,15 @@ fn groups_share_a_session_equally_however_many_streams_they_have() {
 }
 
 #[test]
-fn orders_are_strict_in_a_group_and_changed_while_data_flows() {
+fn send_orders_are_strict_in_a_group_and_can_change_while_data_flows() {
     let pair = slow(12);
     pair.network.run(async {
         let high = flood(&pair, options().send_order(7), 1).await;
         let mut low = pair.client.create_unidirectional_stream(options().send_order(3)).await.unwrap();
         assert_eq!((low.send_order(), low.send_group()), (3, None));
         let network = pair.network.clone();
-        // The lower stream's first bytes are made known to the server after 2 s, by rank and not by chance.
+        // The lower stream's first bytes reach the server after 2 s, because of its new rank and not by
+        // chance.
         let raised = pair.client_host.spawn(async move {
             low.write_chunk(Bytes::from(vec![2; 200 << 10])).await.unwrap();
             network.sleep(seconds(2)).await;
@@ -111,7 +113,7 @@ fn datagrams_rank_among_streams_and_expire_when_their_turn_does_not_come() {
     let pair = slow(13);
     pair.network.run(async {
         let stream = flood(&pair, options().send_order(5), 1).await;
-        // The flood has begun: the stream alone is there at once.
+        // The flood has begun; for the moment only the stream sends.
         pair.network.sleep(Duration::from_millis(100)).await;
         let datagrams = pair.client.datagrams();
         datagrams.set_outgoing_max_age(Some(Duration::from_millis(300)));
@@ -171,7 +173,7 @@ fn received_datagrams_are_dropped_by_number_and_by_age_and_counted() {
 }
 
 #[test]
-fn the_outgoing_queue_makes_senders_wait_at_its_limit() {
+fn a_full_outgoing_queue_makes_senders_wait() {
     let pair = slow(15);
     pair.network.run(async {
         let datagrams = pair.client.datagrams();
@@ -179,7 +181,7 @@ fn the_outgoing_queue_makes_senders_wait_at_its_limit() {
         assert_eq!(datagrams.outgoing_max_buffered_datagrams().get(), 3);
         let fits = || Bytes::from(vec![0; 1000]);
         let mut refused = false;
-        // Nothing leaves while this task runs: the limit is all that can stop it.
+        // Nothing leaves while this task runs, so only the limit can stop it.
         for _ in 0..4 {
             refused = matches!(datagrams.writable.try_send(fits()), Err(DatagramError::Full));
         }
@@ -193,7 +195,7 @@ fn the_outgoing_queue_makes_senders_wait_at_its_limit() {
 }
 
 #[test]
-fn the_largest_datagram_is_told_when_the_path_proves_to_carry_more() {
+fn the_largest_datagram_size_is_reported_when_path_mtu_discovery_raises_it() {
     let pair = testing::pair(16);
     pair.network.run(async {
         let mut size = pair.client.datagrams().watch_max_datagram_size();
@@ -207,7 +209,7 @@ fn the_largest_datagram_is_told_when_the_path_proves_to_carry_more() {
 }
 
 #[test]
-fn counts_of_streams_and_groups_add_up() {
+fn counters_of_streams_and_groups_add_up() {
     let pair = testing::pair(17);
     pair.network.run(async {
         let group = pair.client.create_send_group().unwrap();
@@ -234,15 +236,15 @@ fn counts_of_streams_and_groups_add_up() {
         open.set_send_group(None).unwrap();
         open.reset(1);
         pair.network.sleep(seconds(1)).await;
-        assert_eq!(group.get_stats().await.bytes_written, 10_000, "it took its counts along");
+        assert_eq!(group.get_stats().await.bytes_written, 10_000, "the group keeps its counters");
         let mut last = pair.client.create_unidirectional_stream(options().send_group(&group)).await.unwrap();
         last.write_all(&pattern(3, 300)).await.unwrap();
         last.finish().unwrap();
-        // Sent, and not acknowledged: the path takes 1 ms each way.
+        // Sent, but not acknowledged yet: the path takes 1 ms each way.
         pair.network.sleep(Duration::from_micros(500)).await;
         assert_eq!(last.get_stats().await.bytes_sent, 300);
         pair.client.close(Default::default());
-        // While it closes, and once it has.
+        // While it closes, and afterwards.
         assert_eq!(group.get_stats().await.bytes_written, 10_300);
         assert_eq!(last.get_stats().await.bytes_sent, 300);
         pair.client.closed().await.unwrap();
@@ -273,7 +275,7 @@ fn groups_of_another_session_are_refused() {
     });
 }
 
-/// Reads until the stream ends in whichever way: what came, and the code of a reset.
+/// Reads until the stream ends, finished or reset. Returns what arrived, and the code of a reset.
 async fn drain(mut stream: ReceiveStream) -> (usize, Option<u32>) {
     let mut total = 0;
     loop {
@@ -286,7 +288,7 @@ async fn drain(mut stream: ReceiveStream) -> (usize, Option<u32>) {
 }
 
 #[test]
-fn what_was_committed_survives_a_reset_and_the_rest_does_not() {
+fn committed_data_survives_a_reset_and_the_rest_does_not() {
     let pair = slow(20);
     pair.network.run(async {
         let mut stream = pair.client.create_unidirectional_stream(options()).await.unwrap();
@@ -300,11 +302,11 @@ fn what_was_committed_survives_a_reset_and_the_rest_does_not() {
 }
 
 #[test]
-fn a_commit_behind_the_peers_window_holds_the_reset_back_until_it_was_taken() {
+fn a_commit_behind_the_peers_window_delays_the_reset() {
     let pair = slow(21);
     pair.network.run(async {
         let mut stream = pair.client.create_unidirectional_stream(options()).await.unwrap();
-        // More than a stream's first window, and than QUIC's own buffer takes at once.
+        // More than a stream's first window, and more than QUIC's own buffer holds.
         let size = 2_000_000;
         let writer = pair.client_host.spawn(async move {
             stream.write_all(&pattern(1, size)).await.unwrap();
@@ -321,7 +323,7 @@ fn a_commit_behind_the_peers_window_holds_the_reset_back_until_it_was_taken() {
 }
 
 #[test]
-fn an_atomic_write_goes_whole_or_not_at_all() {
+fn an_atomic_write_is_sent_complete_or_not_at_all() {
     let pair = testing::pair(22);
     pair.network.run(async {
         let mut stream = pair.client.create_unidirectional_stream(options()).await.unwrap();

@@ -1,4 +1,5 @@
-//! What is there when the application hears of a session: its task may run on another thread at that very moment.
+//! What is available when the application learns of a session: its task may run on another thread at that
+//! very moment.
 
 mod virtual_common;
 
@@ -18,7 +19,7 @@ use wt_api::{
     testing::{LinkConfig, MILLISECOND, Network},
 };
 
-/// Notes the size of datagrams at the moment in which it is woken.
+/// A waker that records the datagram size at the moment in which it is called.
 struct Looks {
     session: WebTransport,
     size: AtomicUsize,
@@ -31,7 +32,7 @@ impl Wake for Looks {
 }
 
 #[test]
-fn the_size_of_datagrams_is_there_when_a_session_is_heard_of() {
+fn the_datagram_size_is_known_when_a_session_is_announced() {
     let network = Network::new(91);
     let (host, client) = (network.host("server"), network.host("client"));
     drop(network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND)));
@@ -48,9 +49,9 @@ fn the_size_of_datagrams_is_there_when_a_session_is_heard_of() {
     });
 }
 
-/// Path MTU discovery changes the size while the application thinks about the request.
+/// Path MTU discovery changes the size before the application accepts the request.
 #[test]
-fn the_size_of_datagrams_is_there_when_a_session_is_accepted_late() {
+fn the_datagram_size_is_known_when_a_session_is_accepted_late() {
     let network = Network::new(92);
     let (host, client) = (network.host("server"), network.host("client"));
     drop(network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND)));

@@ -1,4 +1,4 @@
-//! A server with self-signed identities that renew themselves, over weeks of virtual time.
+//! A server with self-signed identities that it renews itself, over weeks of virtual time.
 
 mod virtual_common;
 
@@ -32,7 +32,7 @@ fn a_page_that_knows_both_hashes_connects_for_six_days_more_at_any_time() {
     let (server_host, client, server) = start(&network);
     drop(server_host.spawn(echo_all(server_host.clone(), Arc::clone(&server))));
     client.run(async {
-        // What pages were told in the last six days, the oldest first.
+        // The hashes that pages got in the last six days, the oldest first.
         let mut told = VecDeque::from([server.certificate_hashes()]);
         let first = told[0].clone();
         let mut shown = Vec::new();
@@ -41,7 +41,7 @@ fn a_page_that_knows_both_hashes_connects_for_six_days_more_at_any_time() {
             let now = server.certificate_hashes();
             assert_eq!((now.len(), Some(now[0])), (2, server.certificate_hash()));
             shown.push(now[0]);
-            // Validity and its length are judged by the client's calendar, which is the virtual one.
+            // The client judges the validity and its length by its calendar, which is the virtual one.
             drop(connect("server", options(&now[..1])).await.unwrap());
             if told.len() == 12 {
                 drop(connect("server", options(&told.pop_front().unwrap())).await.unwrap());
@@ -60,7 +60,7 @@ fn a_page_that_knows_both_hashes_connects_for_six_days_more_at_any_time() {
 }
 
 #[test]
-fn an_identity_of_the_application_ends_the_renewal() {
+fn an_identity_set_by_the_application_ends_the_renewal() {
     let network = Network::new(4);
     let (server_host, _, server) = start(&network);
     let own = server_host.enter(|| Identity::self_signed(["server"])).unwrap();
@@ -76,7 +76,7 @@ fn the_task_ends_with_the_server() {
     let (_server_host, _, server) = start(&network);
     drop(server);
     network.run(network.sleep(seconds(DAY)));
-    // A task that still looked at the calendar would be something that is left to happen, up to the limit.
+    // If the task were still alive, it would be a pending event, up to the limit.
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         network.run(std::future::pending::<()>());
     }));

@@ -1,4 +1,4 @@
-//! A server that is killed and started again.
+//! A server that is killed and restarted.
 
 mod virtual_common;
 
@@ -18,7 +18,8 @@ fn serve(network: &Network, host: &Host, secret: &[u8]) {
     drop(host.spawn(echo_all(host.clone(), server)));
 }
 
-/// How long a client with an open session waits for the end after it spoke to a server that was killed and is back.
+/// How long a client with an open session waits for its end after it sent something to a server that was
+/// killed and restarted.
 fn told_after(seed: u64, secrets: [&[u8]; 2]) -> (Duration, ErrorCause) {
     let network = Network::new(seed);
     let (host, client) = (network.host("server"), network.host("client"));
@@ -40,7 +41,7 @@ fn told_after(seed: u64, secrets: [&[u8]; 2]) -> (Duration, ErrorCause) {
 }
 
 #[test]
-fn clients_of_a_server_that_was_killed_hear_of_it_within_a_round_trip() {
+fn clients_of_a_killed_server_learn_of_it_within_a_round_trip() {
     for seed in 71..91 {
         let (took, cause) = told_after(seed, [&[7; 32], &[7; 32]]);
         assert!(
@@ -51,15 +52,15 @@ fn clients_of_a_server_that_was_killed_hear_of_it_within_a_round_trip() {
     }
 }
 
-/// All behind one address: a network translator, or one program, with a socket for each or one for all.
+/// All clients are behind one address: a NAT, or one program, with a socket for each client or one for all.
 #[test]
-fn hundreds_of_clients_behind_one_address_hear_of_a_restart_at_once() {
+fn hundreds_of_clients_behind_one_address_learn_of_a_restart_at_once() {
     for sockets in [false, true] {
-        all_hear_of_a_restart_at_once(sockets);
+        all_learn_of_a_restart_at_once(sockets);
     }
 }
 
-fn all_hear_of_a_restart_at_once(sockets: bool) {
+fn all_learn_of_a_restart_at_once(sockets: bool) {
     const CLIENTS: usize = 300;
     let network = Network::new(92);
     let (host, client) = (network.host("server"), network.host("client"));
@@ -95,7 +96,7 @@ fn all_hear_of_a_restart_at_once(sockets: bool) {
     });
 }
 
-/// What anybody could say is not believed.
+/// A client does not believe what anybody could have sent.
 #[test]
 fn a_server_with_other_keys_ends_nothing() {
     let (took, cause) = told_after(71, [&[7; 32], &[8; 32]]);

@@ -1,4 +1,4 @@
-//! Named cases on virtual networks: outages, peers that vanish, rebinding, silence, shutting down.
+//! Named cases on virtual networks: outages, peers that vanish, rebinding, silence, shutdowns.
 
 mod virtual_common;
 
@@ -55,12 +55,12 @@ fn close(code: u32) -> CloseInfo {
     CloseInfo::new(code, format!("reason {code}"))
 }
 
-/// Echoes go on as soon as the network does: probes come at most twice as late each time.
+/// Echoes continue soon after the network does: each probe timeout at most doubles the one before.
 async fn outage(world: &World, length: Duration) {
     let session = world.connect().await;
     let data = pattern(1, 500_000);
     let (echoed, ()) = tokio::join!(round_trip(&session, data.clone()), async {
-        // In the midst of the transfer.
+        // In the middle of the transfer.
         world.sleep(Duration::from_millis(50)).await;
         world.link.outage(length);
     });
@@ -77,7 +77,7 @@ fn a_session_survives_an_outage_of_five_seconds() {
 }
 
 #[test]
-fn a_session_survives_an_outage_of_29_seconds_with_an_idle_timeout_that_does() {
+fn a_session_survives_an_outage_of_29_seconds_with_a_longer_idle_timeout() {
     let transport = || TransportConfig::new().idle_timeout(Some(seconds(90)));
     let world = World::with(2, transport());
     world.client.run(async {
@@ -92,13 +92,13 @@ fn a_session_survives_an_outage_of_29_seconds_with_an_idle_timeout_that_does() {
     });
 }
 
-/// Whether the error says that the peer answers as one who knows nothing of the connection.
+/// Whether the error says that the peer answered without any state of the connection.
 fn is_forgotten(error: &WebTransportError) -> bool {
     matches!(error.cause(), ErrorCause::Connection(ConnectionError::StatelessReset))
 }
 
-/// With 30 s on both sides, an outage of 29 s in the midst of a transfer ends in equal bytes or the idle timeout, of this end
-/// or of the other, which tells it by a stateless reset.
+/// With 30 s on both sides, an outage of 29 s in the middle of a transfer ends in equal bytes or an idle
+/// timeout: of this end, or of the other end, which reports it by a stateless reset.
 #[test]
 fn an_outage_of_29_seconds_ends_cleanly_either_way() {
     let (mut whole, mut lost) = (0, 0);
@@ -117,7 +117,7 @@ fn an_outage_of_29_seconds_ends_cleanly_either_way() {
                     whole += 1;
                 }
                 Err(error) => {
-                    // The end that still asks may hear that the other has given up.
+                    // The end that still sends may learn that the other one has given up.
                     let ended = |error| is_idle_timeout(error) || is_forgotten(error);
                     assert!(ended(&error), "{error}");
                     assert!(ended(&session.closed().await.unwrap_err()));
@@ -131,7 +131,7 @@ fn an_outage_of_29_seconds_ends_cleanly_either_way() {
 }
 
 #[test]
-fn an_idle_session_lives_through_an_outage_that_it_does_not_notice() {
+fn an_idle_session_survives_an_outage_without_noticing() {
     let world = World::new(3);
     world.client.run(async {
         let session = world.connect().await;
@@ -143,13 +143,13 @@ fn an_idle_session_lives_through_an_outage_that_it_does_not_notice() {
 }
 
 #[test]
-fn a_vanished_peer_is_told_by_the_idle_timeout_at_its_time() {
+fn the_idle_timeout_reports_a_vanished_peer_on_time() {
     let world = World::new(4);
     world.client.run(async {
-        // One that is kept alive says something itself, which moves the time on.
+        // Keep-alive would send packets itself, which restarts the timeout.
         let session = connect("server", options(world.hash).keep_alive_sessions(false)).await.unwrap();
         assert_eq!(round_trip(&session, Bytes::from_static(b"hi")).await.unwrap(), "hi");
-        // The last packet that the client gets leaves at most one delay of acknowledgments from now.
+        // The last packet that the client gets leaves at most one acknowledgment delay from now.
         let before = world.network.now();
         world.sleep(Duration::from_millis(100)).await;
         let after = world.network.now();
@@ -175,10 +175,10 @@ fn a_vanished_client_leaves_the_server_after_the_idle_timeout() {
     let session = world.client.run(world.connect());
     world.network.run(async {
         client.vanish();
-        // Nobody is left to tell this end anything.
+        // This end's driver is gone, so nobody reports more.
         assert!(matches!(session.closed().await.unwrap_err().cause(), ErrorCause::RuntimeGone));
         world.server.shutdown(seconds(600)).await;
-        // The server's connection had its last word from the client a moment before it vanished.
+        // The server's connection heard from the client a moment before that vanished.
         let now = world.network.now();
         assert!(now > seconds(29) && now < seconds(32), "{now:?}");
     });
@@ -203,7 +203,7 @@ fn keep_alive_holds_an_idle_session_and_nothing_else_does() {
 }
 
 #[test]
-fn a_session_behind_a_nat_that_forgets_ends_cleanly_at_least() {
+fn a_session_behind_a_forgetful_nat_ends_cleanly_at_least() {
     let world = World::new(7);
     world.client.run(async {
         let session = world.connect().await;
@@ -212,7 +212,7 @@ fn a_session_behind_a_nat_that_forgets_ends_cleanly_at_least() {
             world.sleep(Duration::from_millis(30)).await;
             world.client.rebind();
         });
-        // Connections do not follow a new address of their peer yet: the echo needs that, the end does not.
+        // Connections do not follow a new address of their peer yet. The echo needs that, the end does not.
         match echoed {
             Ok(echoed) => assert!(echoed == data),
             Err(error) => assert!(is_idle_timeout(&error), "{error}"),
@@ -223,7 +223,7 @@ fn a_session_behind_a_nat_that_forgets_ends_cleanly_at_least() {
     });
 }
 
-/// An application that takes nothing of what one session sends: others, also of the same server, do not feel it.
+/// The application reads nothing of one session. Other sessions, also of the same server, are not affected.
 #[test]
 fn a_silent_application_on_one_session_does_not_block_others() {
     let network = Network::new(8);
@@ -240,7 +240,7 @@ fn a_silent_application_on_one_session_does_not_block_others() {
         drop(server_host.spawn(echo_all(server_host.clone(), server)));
         let mut stream = blocked.create_unidirectional_stream(Default::default()).await.unwrap();
         let filling = async {
-            // Until flow control and the boxes are full.
+            // Until flow control and the mailboxes are full.
             let piece = pattern(0, 64 << 10);
             while network.within(seconds(5), stream.write_chunk(piece.clone())).await.is_some() {}
             assert!(stream.bytes_written() < 64 << 20, "{}", stream.bytes_written());
@@ -252,11 +252,11 @@ fn a_silent_application_on_one_session_does_not_block_others() {
                 let data = pattern(index, 100_000);
                 assert!(round_trip(&session, data.clone()).await.unwrap() == data);
             }
-            // 20 times 100 kB there and back over 100 Mbit/s, shared with one that fills its windows.
+            // 20 round trips of 100 kB over 100 Mbit/s, shared with a session that fills its windows.
             assert!(network.now() - begin < seconds(10), "{:?}", network.now() - begin);
         };
         tokio::join!(filling, others);
-        // The session itself still takes commands.
+        // The session still accepts commands.
         blocked.close(close(9));
         assert_eq!(silent.closed().await.unwrap(), close(9));
     });
@@ -277,12 +277,13 @@ fn codes_and_reasons_of_a_close_arrive_from_both_sides() {
     }
 }
 
-/// The capsule and its first repetitions are lost: the connection does not end before a later one can arrive.
+/// The capsule and its first retransmissions are lost: the connection does not end before a later one can
+/// arrive.
 #[test]
 fn data_of_finished_streams_is_delivered_before_the_close() {
     let pair = testing::pair(24);
     pair.network.run(async {
-        // All of it fits into the windows: a reader that comes late holds nothing up.
+        // All of it fits into the windows, so a late reader delays nothing.
         let data = pattern(5, 200_000);
         for _ in 0..3 {
             let mut stream = pair.client.create_unidirectional_stream(Default::default()).await.unwrap();
@@ -302,7 +303,7 @@ fn data_of_finished_streams_is_delivered_before_the_close() {
 }
 
 #[test]
-fn a_close_outlives_an_outage_of_a_second() {
+fn a_close_survives_an_outage_of_a_second() {
     for server_closes in [false, true] {
         let pair = testing::pair(14);
         pair.network.run(async {
@@ -318,7 +319,8 @@ fn a_close_outlives_an_outage_of_a_second() {
     }
 }
 
-/// A server that shuts down tells its clients, serves those that go on until they leave, and takes no others.
+/// A server that shuts down tells its clients, serves the current ones until they leave, and accepts no new
+/// ones.
 #[test]
 fn a_server_that_drains_waits_for_its_clients() {
     let world = World::new(11);
@@ -356,7 +358,7 @@ fn a_server_that_has_waited_long_enough_closes() {
     });
 }
 
-/// A server that lives on holds nothing of the sessions that are over.
+/// A server that keeps running keeps nothing of sessions that have ended.
 #[test]
 fn sessions_leave_no_memory_behind_at_a_server_that_goes_on() {
     let world = World::new(13);
@@ -368,17 +370,17 @@ fn sessions_leave_no_memory_behind_at_a_server_that_goes_on() {
             session.close(close(0));
             session.closed().await.unwrap();
         });
-        // Closing states and tickets have their time.
+        // Closing states and tickets expire by then.
         world.network.run(world.network.sleep(seconds(90)));
     };
-    // TLS remembers the tickets of 256 handshakes, and then the oldest go.
+    // rustls keeps the tickets of 256 handshakes and then drops the oldest.
     (0..300).for_each(|_| session());
     let measure = Measure::start();
     (0..50).for_each(|_| session());
     assert_eq!(measure.growth(), 0, "bytes after fifty more sessions");
 }
 
-/// A session that lives long holds nothing of its streams and datagrams that are over, at either end.
+/// A long session keeps nothing of ended streams and old datagrams, at either end.
 #[test]
 fn a_long_session_holds_nothing_of_streams_that_are_over() {
     let world = World::new(15);
@@ -398,7 +400,7 @@ fn a_long_session_holds_nothing_of_streams_that_are_over() {
                 let mut reset = session.create_unidirectional_stream(Default::default()).await.unwrap();
                 reset.write_chunk(data).await.unwrap();
                 reset.reset(1);
-                // The server's application may have opened its answer before it heard of the reset.
+                // The server's application may have opened its echo before it learned of the reset.
                 world.sleep(Duration::from_millis(100)).await;
                 let mut incoming = session.incoming_unidirectional_streams();
                 while world.network.within(Duration::ZERO, incoming.next()).await.is_some() {}
@@ -406,7 +408,7 @@ fn a_long_session_holds_nothing_of_streams_that_are_over() {
             world.sleep(seconds(20)).await;
         });
     };
-    // Tables grow to what is needed and stay.
+    // Tables grow to the size that is needed, and stay at it.
     use_it(300);
     let measure = Measure::start();
     use_it(600);

@@ -1,4 +1,4 @@
-//! Errors of sockets, scripted: nothing that a system refuses to send is lost in silence.
+//! Scripted socket errors: nothing that a system refuses to send is lost silently.
 #![cfg(unix)]
 
 mod virtual_common;
@@ -32,8 +32,8 @@ fn network(seed: u64) -> (Network, Host, Host, CertificateHash) {
     (network, server, client, hash)
 }
 
-/// Echoes a megabyte with both hosts' sends answered by `answer`; how long that took, what was refused, and packets that
-/// were lost.
+/// Echoes a megabyte while `answer` decides the result of both hosts' sends. Returns how long that took, how
+/// many sends were refused, and how many packets were lost.
 fn echo(
     seed: u64,
     answer: impl FnMut(&SendAttempt) -> io::Result<()> + Clone + Send + 'static,
@@ -58,13 +58,13 @@ fn echo(
 }
 
 #[test]
-fn a_megabyte_passes_sockets_that_refuse_and_no_packet_is_lost_for_it() {
+fn sockets_that_refuse_sends_lose_no_packet_of_a_megabyte() {
     let (plain, _, lost_anyway) = echo(1, |_| Ok(()));
     assert_eq!(lost_anyway, 0);
     let every = |n: u64, code: i32| {
         move |send: &SendAttempt| if send.number.is_multiple_of(n) { error(code) } else { Ok(()) }
     };
-    // Full and without memory: what is refused waits.
+    // A full buffer or no memory: the refused datagram waits.
     for code in [libc::ENOBUFS, libc::ENOMEM, libc::EAGAIN] {
         for n in [2, 7, 50] {
             let (time, refused, lost) = echo(n, every(n, code));
@@ -72,7 +72,7 @@ fn a_megabyte_passes_sockets_that_refuse_and_no_packet_is_lost_for_it() {
             assert!(time < plain * 3, "every {n}th, {code}: {time:?} and not {plain:?}");
         }
     }
-    // The answer to an earlier datagram, told once.
+    // Errors caused by an earlier datagram, which the system reports once.
     for code in [libc::ECONNREFUSED, libc::EHOSTUNREACH, libc::ENETUNREACH, libc::EMSGSIZE] {
         let (_, refused, lost) = echo(3, every(3, code));
         assert!(refused > 0 && lost == 0, "{code}: {lost} of {refused} lost");
@@ -80,7 +80,7 @@ fn a_megabyte_passes_sockets_that_refuse_and_no_packet_is_lost_for_it() {
 }
 
 #[test]
-fn datagrams_of_every_size_leave_in_trains_that_a_system_takes() {
+fn datagrams_of_every_size_leave_in_batches_that_a_system_accepts() {
     for size in (1200..=1500).chain([9000]) {
         let network = Network::new(size.into());
         let (server, client) = (network.host("server"), network.host("client"));
@@ -111,14 +111,14 @@ fn datagrams_of_every_size_leave_in_trains_that_a_system_takes() {
 }
 
 #[test]
-fn trains_too_long_leave_in_parts() {
-    // A train has a millisecond's worth, which is little on a link of 100 Mbit/s.
+fn batches_that_are_too_long_leave_in_parts() {
+    // A batch holds what the pacer permits in a millisecond, which is little at 100 Mbit/s.
     let (_, refused, lost) = echo(4, |send| if send.bytes > 3_000 { error(libc::EMSGSIZE) } else { Ok(()) });
     assert!(lost == 0 && (1..400).contains(&refused), "{lost} lost, {refused} refused");
 }
 
 #[test]
-fn offload_or_marks_that_are_refused_are_done_without() {
+fn refused_offload_or_ecn_marks_are_switched_off() {
     for code in [libc::EIO, libc::EINVAL] {
         let (_, refused, lost) = echo(5, move |send| if send.segments > 1 { error(code) } else { Ok(()) });
         assert!(lost == 0 && (1..=4).contains(&refused), "{lost} lost, {refused} refused");
@@ -160,7 +160,7 @@ fn a_link_that_shrinks_while_data_flows_costs_a_round_trip_and_not_the_connectio
 }
 
 #[test]
-fn an_address_that_cannot_be_sent_to_is_told_at_once_while_connecting() {
+fn an_address_that_cannot_be_sent_to_fails_the_attempt_at_once() {
     let codes = [
         libc::ENETUNREACH,
         libc::EHOSTUNREACH,
@@ -198,7 +198,7 @@ fn the_next_address_is_tried_at_once() {
 }
 
 #[test]
-fn a_link_below_the_least_that_quic_needs_is_told_at_once() {
+fn a_link_below_the_minimum_of_quic_fails_the_attempt_at_once() {
     let (network, _server, client, hash) = network(11);
     client.answer_sends(|send| if send.segment > 1_000 { error(libc::EMSGSIZE) } else { Ok(()) });
     client.run(async {
@@ -210,7 +210,7 @@ fn a_link_below_the_least_that_quic_needs_is_told_at_once() {
 }
 
 #[test]
-fn a_route_that_goes_and_comes_back_ends_no_session() {
+fn a_route_that_disappears_for_a_while_ends_no_session() {
     for code in [libc::ENETUNREACH, libc::EHOSTUNREACH, libc::EPERM, libc::ENETDOWN] {
         let (network, _server, client, hash) = network(12);
         client.run(async {
@@ -226,9 +226,9 @@ fn a_route_that_goes_and_comes_back_ends_no_session() {
     }
 }
 
-/// The peer is not blamed for the silence of one that cannot ask it anything.
+/// The error does not blame the peer for its silence when this end could not send to it.
 #[test]
-fn a_route_that_goes_for_good_is_why_a_session_ends() {
+fn a_route_that_disappears_for_good_is_the_reported_cause() {
     for code in [libc::ENETUNREACH, libc::EPERM] {
         let (network, _server, client, hash) = network(13);
         client.run(async {
@@ -243,11 +243,11 @@ fn a_route_that_goes_for_good_is_why_a_session_ends() {
     }
 }
 
-/// What a system says that takes nothing.
+/// The errors of a system that does not accept any datagram.
 const NOTHING_TAKEN: [i32; 3] = [libc::ENOBUFS, libc::ENOMEM, libc::EAGAIN];
 
 #[test]
-fn a_session_ends_in_its_time_although_nothing_leaves() {
+fn a_session_ends_on_time_although_nothing_leaves() {
     for (seed, code) in NOTHING_TAKEN.into_iter().enumerate() {
         let (network, _server, client, hash) = network(seed as u64);
         let host = client.clone();
@@ -261,13 +261,13 @@ fn a_session_ends_in_its_time_although_nothing_leaves() {
             host.answer_sends(move |_| error(code));
             stream.writable.write_all(&[7; 100_000]).await.unwrap();
             closing.close(CloseInfo::new(7, "bye"));
-            // An own close is bounded by its own clocks.
+            // This end's own timers bound its close.
             let _ = closing.closed().await;
             let error = session.closed().await.unwrap_err();
             let ErrorCause::Socket(cause) = error.cause() else { panic!("{code}: {error}") };
             assert!(cause.to_string().contains("takes no datagrams to send"), "{cause}");
             assert!(stream.readable.read_chunk(1).await.is_err());
-            // Also one that has nothing to say but that it lives.
+            // Also a session that only sends keep-alives.
             let error = quiet.closed().await.unwrap_err();
             assert!(matches!(error.cause(), ErrorCause::Socket(_)), "{code}: {error}");
             wt_api::wait_idle().await;
@@ -277,7 +277,7 @@ fn a_session_ends_in_its_time_although_nothing_leaves() {
 }
 
 #[test]
-fn a_server_ends_in_its_time_although_nothing_leaves() {
+fn a_server_ends_its_sessions_on_time_although_nothing_leaves() {
     for (seed, code) in NOTHING_TAKEN.into_iter().enumerate() {
         let network = Network::new(seed as u64);
         let (host, client) = (network.host("server"), network.host("client"));
@@ -287,7 +287,7 @@ fn a_server_ends_in_its_time_although_nothing_leaves() {
         drop(client.spawn(async move {
             let mut sessions = Vec::new();
             for _ in 0..10 {
-                // The answer to the last one may not leave any more.
+                // The response to the last request may not leave any more.
                 sessions.extend(connect("server", options(hash)).await.ok());
             }
             for session in sessions {
@@ -312,10 +312,11 @@ fn a_server_ends_in_its_time_although_nothing_leaves() {
             for session in sessions.iter().chain(&half) {
                 assert!(session.closed().await.is_err());
             }
-            // The clients probe until their own idle timeout, and the server's begins with the last of them.
+            // The clients probe until their own idle timeout, and the server's idle timeout starts with their
+            // last probe.
             assert!(began.now() - start < seconds(20), "{code}: {:?}", began.now() - start);
             assert_eq!(server.stats().await.connections, 0, "{code}");
-            // Those that come now are not served, and do not keep it either.
+            // New clients are not served, and do not keep the server from ending either.
             let start = began.now();
             server.shutdown(seconds(2)).await;
             assert!(began.now() - start < seconds(5), "{code}: {:?}", began.now() - start);
@@ -324,7 +325,7 @@ fn a_server_ends_in_its_time_although_nothing_leaves() {
 }
 
 #[test]
-fn a_shutdown_is_over_in_its_time_although_nothing_leaves() {
+fn a_shutdown_ends_on_time_although_nothing_leaves() {
     for (seed, code) in NOTHING_TAKEN.into_iter().enumerate() {
         let network = Network::new(seed as u64);
         let (host, client) = (network.host("server"), network.host("client"));
@@ -348,7 +349,7 @@ fn a_shutdown_is_over_in_its_time_although_nothing_leaves() {
 }
 
 #[test]
-fn a_socket_that_fails_to_receive_is_asked_now_and_then_and_told() {
+fn a_socket_that_fails_to_receive_is_retried_and_reported() {
     for (seed, code) in [libc::EIO, libc::ENOSYS, libc::ENOMEM, libc::EPERM].into_iter().enumerate() {
         // While connecting.
         let (network, _server, client, hash) = network(seed as u64);
@@ -364,7 +365,7 @@ fn a_socket_that_fails_to_receive_is_asked_now_and_then_and_told() {
         assert!(network.now() < seconds(3), "{:?}", network.now());
         assert!(calls.load(Relaxed) < 100, "{} calls", calls.load(Relaxed));
     }
-    // In the midst, for 2 s: the session goes on. For good: it ends, and says why.
+    // In the middle of the session: it survives 2 s of failures. If the failure lasts, it ends and says why.
     let (network, _server, client, hash) = network(9);
     let (host, clock) = (client.clone(), network.clone());
     client.run(async move {

@@ -1,4 +1,5 @@
-//! A server with several sockets at one address: whichever of them a datagram comes to, its connection gets it.
+//! A server with several sockets at one address: each datagram reaches its connection, whichever socket
+//! receives it.
 
 mod virtual_common;
 
@@ -31,7 +32,7 @@ fn world(seed: u64, shards: usize, configure: impl FnOnce(ServerBuilder) -> Serv
 }
 
 impl World {
-    /// A session from a socket of its own.
+    /// A session on a socket of its own.
     fn session(&self) -> WebTransport {
         let client = self.client.enter(|| Client::builder().build().unwrap());
         client.connect_with("https://server/", options(self.hash)).unwrap()
@@ -47,7 +48,7 @@ impl World {
 }
 
 #[test]
-fn every_datagram_finds_its_connection_at_whichever_socket_it_comes() {
+fn every_datagram_reaches_its_connection_from_any_socket() {
     for (seed, shards) in [(1, 1), (2, 2), (3, 3), (4, 7)] {
         let world = world(seed, shards, |builder| builder);
         drop(world.host.spawn(echo_all(world.host.clone(), Arc::clone(&world.server))));
@@ -75,7 +76,7 @@ fn every_datagram_finds_its_connection_at_whichever_socket_it_comes() {
 }
 
 #[test]
-fn an_address_has_as_much_at_all_shards_together_as_at_one() {
+fn limits_for_an_address_count_over_all_shards() {
     for (seed, shards) in [(1, 1), (2, 4)] {
         let limits = AddressLimits::UNLIMITED.connections(3);
         let world = world(seed, shards, |builder| builder.address_limits(limits));
@@ -92,12 +93,13 @@ fn an_address_has_as_much_at_all_shards_together_as_at_one() {
 }
 
 #[test]
-fn a_server_of_several_shards_says_its_last_words_at_all_of_them() {
+fn a_server_of_several_shards_sends_its_closes_from_all_of_them() {
     let world = world(5, 5, |builder| builder);
     drop(world.host.spawn(echo_all(world.host.clone(), Arc::clone(&world.server))));
     world.network.run(async {
         let sessions = world.sessions(20).await;
-        // Shards whose connections are over close their sockets first, and the system shares out anew.
+        // Shards without connections close their sockets first, and the system then distributes datagrams
+        // differently.
         world.host.scatter_datagrams();
         world.server.close_sessions(CloseInfo::new(7, "enough"));
         world.server.shutdown(seconds(10)).await;

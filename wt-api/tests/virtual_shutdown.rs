@@ -1,4 +1,4 @@
-//! What is still on its way when a server shuts down, or its host goes.
+//! What is still on its way when a server shuts down, or when its host is gone.
 
 mod virtual_common;
 
@@ -11,7 +11,7 @@ use wt_api::{
 };
 
 #[test]
-fn requests_that_wait_when_the_server_shuts_down_are_rejected_unseen() {
+fn waiting_requests_are_rejected_unprocessed_at_a_shutdown() {
     for drops in [false, true] {
         let network = Network::new(1);
         let (host, client) = (network.host("server"), network.host("client"));
@@ -35,7 +35,7 @@ fn requests_that_wait_when_the_server_shuts_down_are_rejected_unseen() {
 }
 
 #[test]
-fn the_port_is_free_and_every_close_is_on_its_way_when_a_shutdown_returns() {
+fn the_port_is_free_and_every_close_is_sent_when_a_shutdown_returns() {
     for deadline in [Duration::ZERO, seconds(1)] {
         let network = Network::new(2);
         let (host, client) = (network.host("server"), network.host("client"));
@@ -63,7 +63,7 @@ fn the_port_is_free_and_every_close_is_on_its_way_when_a_shutdown_returns() {
 }
 
 #[test]
-fn nobody_is_accepted_where_the_server_s_host_is_gone() {
+fn nothing_is_accepted_when_the_servers_host_is_gone() {
     let network = Network::new(3);
     let (host, client) = (network.host("server"), network.host("client"));
     let (server, hash) = serve(&network, &host, TransportConfig::default());
@@ -79,9 +79,10 @@ fn nobody_is_accepted_where_the_server_s_host_is_gone() {
     });
 }
 
-/// Round trips are what the peer makes them, by acknowledging late; three of its probe timeouts would be half a minute here.
+/// The peer makes round trips long by acknowledging late: three of its probe timeouts would be half a minute
+/// here.
 #[test]
-fn a_peer_that_is_late_does_not_decide_how_long_a_shutdown_takes() {
+fn a_slow_peer_does_not_decide_how_long_a_shutdown_takes() {
     let network = Network::new(4);
     let (host, client) = (network.host("server"), network.host("client"));
     network.link(&host, &client, &LinkConfig::new().delay(4_000_000_000));

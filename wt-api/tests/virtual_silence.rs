@@ -1,4 +1,4 @@
-//! Shared connections that do not answer any more, and applications that only take their time.
+//! Shared connections that no longer answer, and applications that only take their time.
 
 mod virtual_common;
 
@@ -30,7 +30,7 @@ impl World {
         Self { network, server, client, link, accepted: Arc::default() }
     }
 
-    /// A server whose application takes so long to accept.
+    /// Starts a server whose application takes this long to accept.
     fn serve(&self, thinks: Duration) {
         let builder = Server::builder().identity(self.network.identity(["server"]));
         let server = self.server.enter(|| builder.build().unwrap());
@@ -52,7 +52,7 @@ impl World {
         self.client.enter(|| WebTransport::new("https://server/", options.allow_pooling(true)).unwrap())
     }
 
-    /// Sessions that servers hold open.
+    /// How many sessions the servers hold open.
     async fn open(&self) -> usize {
         let all = self.accepted.lock().unwrap().clone();
         let mut open = 0;
@@ -62,7 +62,7 @@ impl World {
         open
     }
 
-    /// Asks for some sessions at once; all are to be there within `limit`, and to work.
+    /// Requests some sessions at once, and checks that all are ready within `limit` and work.
     async fn ready_within(&self, limit: Duration, sessions: usize) -> Vec<WebTransport> {
         let begin = self.network.now();
         let sessions: Vec<WebTransport> = (0..sessions).map(|_| self.ask()).collect();
@@ -85,7 +85,7 @@ fn a_server_that_was_restarted_is_reached_on_another_connection() {
         world.server.vanish();
         world.accepted.lock().unwrap().clear();
         world.serve(Duration::ZERO);
-        // The client's end of the old connection lives for 30 s.
+        // The client's end of the old connection stays alive for 30 s.
         let new = world.ready_within(seconds(1), 3).await;
         world.network.sleep(seconds(8)).await;
         assert_eq!(world.open().await, 3, "each session once");
@@ -94,7 +94,7 @@ fn a_server_that_was_restarted_is_reached_on_another_connection() {
 }
 
 #[test]
-fn a_mapping_that_is_gone_costs_no_session() {
+fn a_lost_nat_mapping_costs_no_session() {
     let world = World::new(62);
     world.network.run(async {
         world.serve(Duration::ZERO);
@@ -106,9 +106,9 @@ fn a_mapping_that_is_gone_costs_no_session() {
     });
 }
 
-/// QUIC acknowledges what the application has not answered: that is no silence.
+/// QUIC acknowledges a request that the application has not answered, so the connection is not silent.
 #[test]
-fn an_application_that_takes_its_time_is_asked_once() {
+fn a_slow_application_gets_the_request_once() {
     let world = World::new(63);
     world.network.run(async {
         world.serve(seconds(3));
@@ -121,9 +121,9 @@ fn an_application_that_takes_its_time_is_asked_once() {
     });
 }
 
-/// Nor is it for one that asks a moment later.
+/// Nor is it for a second request a moment later.
 #[test]
-fn requests_that_follow_each_other_are_made_once_each() {
+fn successive_requests_are_made_once_each() {
     let world = World::new(66);
     world.network.run(async {
         world.serve(seconds(1));
@@ -143,9 +143,9 @@ fn requests_that_follow_each_other_are_made_once_each() {
     });
 }
 
-/// Whichever connection the network lets through first, the server holds the session once.
+/// Whichever connection the network recovers first, the server has each session once.
 #[test]
-fn a_path_that_comes_back_leaves_no_session_that_nobody_has() {
+fn a_recovered_path_leaves_no_orphaned_session() {
     for outage in (200..3_000).step_by(100) {
         let world = World::new(64);
         world.network.run(async {
@@ -160,7 +160,7 @@ fn a_path_that_comes_back_leaves_no_session_that_nobody_has() {
     }
 }
 
-/// The silent connection answers while the other one knocks in vain.
+/// The silent connection answers while the other one tries in vain.
 #[test]
 fn a_server_that_takes_no_other_connection_answers_on_the_old_one() {
     let network = Network::new(65);

@@ -1,4 +1,4 @@
-//! What a server counts, and the text in which Prometheus reads it.
+//! A server's counters, and the text in which Prometheus reads them.
 
 mod virtual_common;
 
@@ -31,7 +31,7 @@ fn world(seed: u64, configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> W
 }
 
 #[test]
-fn connections_count_while_they_live_and_when_they_are_over() {
+fn connections_count_while_they_are_open_and_after_their_end() {
     let World { network, client, server, hash, .. } = world(1, |builder| builder.memory_budget(64 << 20));
     network.run(async {
         let before = server.stats().await;
@@ -59,7 +59,7 @@ fn connections_count_while_they_live_and_when_they_are_over() {
     });
 }
 
-/// Sums never fall, whoever comes and goes while they are made.
+/// Sums never fall, whichever connections open and close while the server adds them up.
 #[test]
 fn sums_of_many_connections_never_fall() {
     let World { network, host, client, server, hash } =
@@ -94,7 +94,7 @@ fn refusals_and_failures_count_by_cause() {
     let World { network, client, server, hash, .. } =
         world(3, |builder| builder.address_limits(limits).retry_threshold(0));
     network.run(async {
-        // A certificate that the client does not accept.
+        // The client does not accept the certificate.
         let stranger = WebTransportOptions::new();
         let ask = |options| client.enter(|| WebTransport::new("https://server/", options).unwrap());
         ask(stranger).ready().await.unwrap_err();
@@ -102,7 +102,7 @@ fn refusals_and_failures_count_by_cause() {
         let stats = server.stats().await;
         assert_eq!((stats.handshakes.failed_tls, stats.handshakes.done), (1, 0));
         assert_eq!(stats.endpoint.retries, 1, "the threshold asks everybody");
-        // An origin that is not permitted.
+        // The server does not permit the origin.
         let page = options(hash).origin("https://elsewhere.example");
         ask(page).ready().await.unwrap_err();
         assert_eq!(server.stats().await.requests.refused_origin, 1);
@@ -116,9 +116,9 @@ fn refusals_and_failures_count_by_cause() {
     });
 }
 
-/// The sums outlive those who made them.
+/// The sums outlive their connections.
 #[test]
-fn counts_are_told_when_the_host_is_gone() {
+fn counters_are_reported_when_the_host_is_gone() {
     let World { network, host, client, server, hash } = world(4, |builder| builder);
     network.run(async {
         let (_ours, _theirs) = session(&server, &client, options(hash)).await;

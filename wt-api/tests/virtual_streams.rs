@@ -1,5 +1,5 @@
-//! Streams as the other end hears of them: at once, also if they carry nothing; and none is refused that there was credit
-//! for.
+//! When the peer learns of a stream: at once, even if it carries nothing; and no stream that credit permits
+//! is refused.
 
 mod virtual_common;
 
@@ -10,7 +10,7 @@ use wt_api::{
 };
 
 #[test]
-fn a_stream_without_data_is_told_to_the_peer() {
+fn a_stream_without_data_is_announced_to_the_peer() {
     for seed in 0..8 {
         let network = Network::new(seed);
         network.run(async {
@@ -26,7 +26,7 @@ fn a_stream_without_data_is_told_to_the_peer() {
                 let mut answer = came.expect("the session is open").expect("a stream that says nothing");
                 let came = to.incoming_unidirectional_streams().next().await;
                 let mut said = came.expect("the session is open").expect("a stream that says nothing");
-                // It works both ways.
+                // Both directions work.
                 answer.writable.write(b"hello").await.unwrap();
                 let (mut readable, _writable) = bidi.split();
                 assert_eq!(readable.read_chunk(9).await.unwrap().unwrap(), "hello");
@@ -37,9 +37,10 @@ fn a_stream_without_data_is_told_to_the_peer() {
     }
 }
 
-/// A limit of 5,000 streams, and one for the session, is one for 5,000 streams: an application that takes none of them for a while finds them all.
+/// A limit of 5,000 streams, and one for the session, really permits 5,000 streams: an application that
+/// accepts none of them for a while gets all of them.
 #[test]
-fn as_many_streams_as_there_is_credit_for_reach_the_application() {
+fn all_streams_within_the_limit_reach_the_application() {
     let network = Network::new(3);
     network.run(async {
         let transport = TransportConfig::new().max_streams_bidi(5_001);
@@ -68,9 +69,10 @@ fn as_many_streams_as_there_is_credit_for_reach_the_application() {
     });
 }
 
-/// A server that sends many streams right behind its answer, and the packet with the answer is lost: they wait for it.
+/// A server opens many streams right after its response, and the packet with the response is lost: the
+/// streams wait for it.
 #[test]
-fn streams_that_overtake_the_answer_wait_for_it() {
+fn streams_that_overtake_the_response_wait_for_it() {
     for seed in 0..40 {
         let network = Network::new(seed);
         network.run(async {

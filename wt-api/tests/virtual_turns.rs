@@ -1,4 +1,4 @@
-//! Connections of a server have their turns: one that is never done does not keep the others waiting.
+//! The connections of a server take turns: a connection that is never done does not keep the others waiting.
 
 mod virtual_common;
 
@@ -20,14 +20,15 @@ use wt_api::{TransportConfig, WebTransport, testing::Network};
 #[global_allocator]
 static HEAP: HeapMeter = HeapMeter;
 
-/// Asks anew as soon as it is answered, in the driver's own turn: an application that is as fast as can be.
+/// Repeats its request as soon as it is answered, in the driver's own turn, like the fastest possible
+/// application.
 struct Flood {
     session: WebTransport,
     asked: AtomicUsize,
     asking: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
 }
 
-/// More commands than anybody should have to wait for.
+/// More commands than any connection should have to wait for.
 const MANY: usize = 200_000;
 
 impl Flood {
@@ -58,7 +59,7 @@ impl Wake for Flood {
     }
 }
 
-/// Notes how far the flood was when it is woken.
+/// Records how far the flood was when it is woken.
 struct Watch {
     flood: Arc<Flood>,
     seen: AtomicUsize,

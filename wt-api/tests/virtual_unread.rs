@@ -1,4 +1,4 @@
-//! What the application does not read or accept: what it holds up, and what it must not.
+//! What the application does not read or accept: what that blocks, and what it must not block.
 
 mod virtual_common;
 
@@ -30,7 +30,7 @@ async fn flood(mut stream: SendStream) {
     while stream.write_chunk(piece.clone()).await.is_ok() {}
 }
 
-/// Sends `size` bytes from one end to the other, which reads them at once; how long that takes.
+/// Sends `size` bytes from one end to the other, which reads them at once. Returns how long that takes.
 async fn transfer(network: &Network, from: &WebTransport, to: &WebTransport, size: usize) -> Duration {
     let begin = network.now();
     let mut stream = from.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
@@ -47,8 +47,8 @@ async fn transfer(network: &Network, from: &WebTransport, to: &WebTransport, siz
     network.now() - begin
 }
 
-/// The time of a transfer in one session, beside another one of the connection whose application at the end that
-/// receives accepts `accepted` of `streams` streams and reads none.
+/// The time of a transfer in one session, beside another session of the connection. The other session's
+/// receiving application accepts `accepted` of `streams` streams and reads none.
 fn beside_a_silent_one(streams: usize, accepted: usize, from_client: bool) -> Duration {
     let (network, server, client) = world(81);
     let run = network.clone();
@@ -58,7 +58,8 @@ fn beside_a_silent_one(streams: usize, accepted: usize, from_client: bool) -> Du
         let (from, to) = if from_client { (&one_client, &one_server) } else { (&one_server, &one_client) };
         let mut floods = Vec::new();
         for _ in 0..streams {
-            // The session's limit of streams holds some back, the connection's none of the other session.
+            // The session's stream limit blocks some of them; the connection's limit blocks none of the other
+            // session's.
             let options = SendStreamOptions::new().wait_until_available(false);
             if let Ok(stream) = from.create_unidirectional_stream(options).await {
                 floods.push(network.spawn(flood(stream)));
@@ -71,7 +72,7 @@ fn beside_a_silent_one(streams: usize, accepted: usize, from_client: bool) -> Du
         network.sleep(Duration::from_secs(2)).await;
         let (from, to) = if from_client { (two_client, two_server) } else { (two_server, two_client) };
         let took = transfer(&network, &from, &to, 10_000_000).await;
-        // Once all its streams are read, the other one goes on.
+        // Once all its streams are read, the other session continues.
         let all = unread.len() == streams;
         let readers = unread.into_iter().filter(|_| all).map(|mut stream| {
             network.spawn(async move {
@@ -89,7 +90,7 @@ fn beside_a_silent_one(streams: usize, accepted: usize, from_client: bool) -> Du
 }
 
 #[test]
-fn a_session_that_reads_nothing_holds_up_no_other_one() {
+fn a_session_that_reads_nothing_blocks_no_other_session() {
     for from_client in [true, false] {
         let alone = beside_a_silent_one(0, 0, from_client);
         for (streams, accepted) in [(1, 1), (20, 20), (300, 0), (300, 100)] {
@@ -103,7 +104,7 @@ fn a_session_that_reads_nothing_holds_up_no_other_one() {
 }
 
 #[test]
-fn streams_are_read_one_after_the_other_however_many_wait() {
+fn streams_can_be_read_in_any_order_however_many_wait() {
     for pooling in [false, true] {
         let (network, server, client) = world(82);
         network.clone().run(async move {
@@ -120,7 +121,7 @@ fn streams_are_read_one_after_the_other_however_many_wait() {
             for _ in 0..6 {
                 streams.push(to.incoming_unidirectional_streams().next().await.unwrap().unwrap());
             }
-            // The last first: those before it lie unread meanwhile.
+            // The last stream first, while those before it stay unread.
             for (salt, stream) in streams.iter_mut().enumerate().rev() {
                 assert!(stream.read_to_end(3_000_000).await.unwrap() == pattern(salt as u64, 3_000_000));
             }
@@ -132,7 +133,7 @@ fn streams_are_read_one_after_the_other_however_many_wait() {
 }
 
 #[test]
-fn what_may_lie_unread_is_bounded() {
+fn unread_data_is_bounded() {
     let network = Network::new(83);
     let (host, client) = (network.host("server"), network.host("client"));
     drop(network.link(&host, &client, &LinkConfig::new().rate(1_000_000_000).delay(MILLISECOND)));
@@ -152,7 +153,7 @@ fn what_may_lie_unread_is_bounded() {
             received += stream.get_stats().await.bytes_received;
             unread.push(stream);
         }
-        // Most of the connection's window: less than a quarter of it is not granted.
+        // Most of the connection's window: QUIC does not grant credit for less than a quarter of it.
         assert!((3 << 19..=2 << 20).contains(&received), "{received}");
     });
 }

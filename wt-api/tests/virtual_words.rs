@@ -1,5 +1,5 @@
-//! A close is told with its code, its reason and its side by every call that meets it: those that waited, those that come while
-//! it is on its way, those that come later.
+//! Every call that meets a close reports its code, its reason and its side: calls that waited, calls made
+//! while the close is on its way, and later ones.
 
 mod virtual_common;
 
@@ -14,7 +14,7 @@ use wt_api::{
 
 type Call = Pin<Box<dyn Future<Output = Option<WebTransportError>> + Send>>;
 
-/// Calls that end when the session does; `opened` streams are whole, and neither side ends one.
+/// Calls that end when the session does. The `opened` streams are complete, and neither side ends one.
 fn calls(session: &WebTransport, opened: Option<wt_api::BidirectionalStream>) -> Vec<(&'static str, Call)> {
     let (a, b, c, d) = (session.clone(), session.clone(), session.clone(), session.clone());
     let mut readable = session.datagrams().readable;
@@ -26,7 +26,7 @@ fn calls(session: &WebTransport, opened: Option<wt_api::BidirectionalStream>) ->
         ),
         ("receive_datagram", Box::pin(async move { c.receive_datagram().await.err() })),
         ("recv", Box::pin(async move { readable.recv().await.err() })),
-        // 100 are permitted, and all are taken where `opened` is given.
+        // 100 are permitted, and all are open where `opened` is given.
         (
             "create_unidirectional_stream",
             Box::pin(async move {
@@ -77,7 +77,7 @@ fn check(told: Option<&WebTransportError>, by: ClosedBy, info: &CloseInfo, what:
 }
 
 #[test]
-fn whoever_meets_a_close_hears_its_code_its_reason_and_its_side() {
+fn every_call_reports_the_code_reason_and_side_of_a_close() {
     for client_closes in [true, false] {
         for (code, reason) in [(0, ""), (7, "enough"), (u32::MAX, "\u{1b}[31m äöü")] {
             let info = CloseInfo::new(code, reason);
@@ -88,7 +88,7 @@ fn whoever_meets_a_close_hears_its_code_its_reason_and_its_side() {
                 let mut inner = Vec::new();
                 for (session, by) in [(&closer, ClosedBy::ThisSide), (&hearer, ClosedBy::Peer)] {
                     let stream = session.create_bidirectional_stream(SendStreamOptions::new()).await.unwrap();
-                    // Without this, the other side's accepting call has a stream to take.
+                    // Without this, the other side's accepting call would get a stream.
                     network.sleep(Duration::from_millis(10)).await;
                     inner.push((session.clone(), stream, by));
                 }
@@ -100,7 +100,8 @@ fn whoever_meets_a_close_hears_its_code_its_reason_and_its_side() {
                         waiting.push((what, by, network.spawn(call)));
                     }
                 }
-                // Where they accept what the other side's call creates, they are done: only those of streams.
+                // Calls that accept what the other side's call creates have completed, but only those that
+                // accept streams.
                 network.sleep(seconds(1)).await;
                 closer.close(info.clone());
                 for (what, told) in at_once(&closer) {
@@ -117,7 +118,7 @@ fn whoever_meets_a_close_hears_its_code_its_reason_and_its_side() {
                 for (session, by) in [(&closer, ClosedBy::ThisSide), (&hearer, ClosedBy::Peer)] {
                     let names: Vec<_> = calls(session, None);
                     for (what, call) in names {
-                        // Streams that came before the end are there to be taken.
+                        // Streams that arrived before the end can still be accepted.
                         let mut told = call.await;
                         while what == "accept_unidirectional_stream" && told.is_none() {
                             told = session.accept_unidirectional_stream().await.err();
@@ -134,9 +135,9 @@ fn whoever_meets_a_close_hears_its_code_its_reason_and_its_side() {
     }
 }
 
-/// A close on its way, its text in a terminal: the peer's words are quoted, so that they move no cursor.
+/// The text quotes the peer's reason, so that it cannot move a terminal's cursor.
 #[test]
-fn the_peers_words_are_quoted() {
+fn the_peers_reason_is_quoted() {
     let error = |info| {
         WebTransportError::new(
             WebTransportErrorSource::Session,
@@ -154,9 +155,9 @@ fn the_peers_words_are_quoted() {
     );
 }
 
-/// A session that its application gives up before it is there has no other words than the application's.
+/// A session that its application closes while it connects reports the application's own code and reason.
 #[test]
-fn a_session_that_is_given_up_while_it_connects_says_so() {
+fn closing_a_connecting_session_reports_the_applications_close() {
     let network = testing::Network::new(3);
     let host = network.host("client");
     network.run(async {

@@ -1,4 +1,4 @@
-//! Members of the W3C interface that no other test would miss: `docs/w3c.md` names a test for each.
+//! Members of the W3C interface that no other test covers: `docs/w3c.md` names a test for each.
 
 mod virtual_common;
 
@@ -12,7 +12,7 @@ use wt_api::{
     testing::{self, LinkConfig, MILLISECOND, Network, Pair},
 };
 
-/// A session over 4 Mbit/s, 10 ms each way.
+/// A session over a link of 4 Mbit/s and 10 ms each way.
 fn slow(seed: u64, configure: impl FnOnce(LinkConfig) -> LinkConfig) -> Pair {
     let pair = testing::pair(seed);
     let slow = configure(LinkConfig::new().rate(4_000_000).delay(10 * MILLISECOND));
@@ -34,9 +34,10 @@ fn a_long_reason_is_cut_between_characters() {
     }
 }
 
-/// Streams one way and an eighth as many back, with losses on the way: each count is held against what the link saw.
+/// Streams in one direction and an eighth as many in the other, with losses: the test compares each counter
+/// with what the link saw.
 #[test]
-fn the_connections_counts_agree_with_the_link() {
+fn the_connections_counters_agree_with_the_link() {
     let pair = slow(73, |config| config.bernoulli(0.02).jitter(2 * MILLISECOND));
     let size = 2_000_000;
     pair.network.run(async {
@@ -61,23 +62,23 @@ fn the_connections_counts_agree_with_the_link() {
             (pair.client.get_stats().await.unwrap(), pair.server.get_stats().await.unwrap());
         let way = pair.link.stats_from(&pair.client_host);
         let payload = sent.bytes_sent.unwrap();
-        // A few hundred bytes of HTTP/3 and the stream's preface come on top.
+        // A few hundred bytes of HTTP/3 and the streams' prefaces come on top.
         assert!((2_000_000..2_001_000).contains(&payload), "{payload}");
         assert!((2_000_000..=payload).contains(&sent.bytes_acknowledged.unwrap()), "{sent:?}");
         let packets = sent.packets_sent.unwrap();
-        // Only the handshake puts several packets into a datagram.
+        // Only the handshake puts several packets into one datagram.
         assert!((way.offered..way.offered + 10).contains(&packets), "{packets} {way:?}");
         let lost = sent.packets_lost.unwrap();
         assert!(lost > 10 && lost.abs_diff(way.lost) <= 3, "{lost} {way:?}");
         let bytes_lost = sent.bytes_lost.unwrap();
         assert!((lost * 1_000..lost * 1_500).contains(&bytes_lost), "{bytes_lost} in {lost} packets");
-        // Repetition of what was lost, and the framing of some 1,500 packets.
+        // Retransmissions, and the framing of some 1,500 packets.
         let overhead = sent.bytes_sent_overhead.unwrap();
         assert!((bytes_lost / 2..bytes_lost + packets * 60 + 10_000).contains(&overhead), "{overhead}");
         assert!(received.packets_received.unwrap() >= way.delivered, "{received:?} {way:?}");
         let bytes = received.bytes_received.unwrap();
         assert!((2_000_000..=payload + overhead).contains(&bytes), "{bytes}");
-        // The handshake was made over 1 ms each way, the data went over 10 ms and a queue.
+        // The handshake saw 1 ms each way; the data saw 10 ms and a queue.
         let min = sent.min_rtt.unwrap();
         assert!((Duration::from_millis(2)..Duration::from_millis(3)).contains(&min), "{min:?}");
         assert!((Duration::from_millis(20)..seconds(2)).contains(&sent.smoothed_rtt), "{sent:?}");
@@ -89,7 +90,7 @@ fn the_connections_counts_agree_with_the_link() {
 }
 
 #[test]
-fn datagrams_lost_on_the_way_are_counted() {
+fn lost_datagrams_are_counted() {
     let pair = slow(74, |config| config.bernoulli(0.2));
     pair.network.run(async {
         let datagrams = pair.client.datagrams();
@@ -135,7 +136,8 @@ fn datagrams_of_a_group_are_not_starved_by_streams_of_another() {
         pair.network.sleep(seconds(1)).await;
         writable.send("apart".into()).await.unwrap();
         assert_eq!(pair.network.within(seconds(2), readable.recv()).await.unwrap().unwrap(), "apart");
-        // Among the stream's own group a lower order waits, and a higher one does not.
+        // Within the stream's own group a datagram with a lower order waits, and one with a higher order does
+        // not.
         writable.set_send_group(None).unwrap();
         assert_eq!(writable.send_group(), None);
         writable.send("behind".into()).await.unwrap();
@@ -149,7 +151,7 @@ fn datagrams_of_a_group_are_not_starved_by_streams_of_another() {
 }
 
 #[test]
-fn errors_tell_a_stream_from_the_session() {
+fn errors_distinguish_a_stream_from_the_session() {
     let pair = testing::pair(76);
     pair.network.run(async {
         let mut stream = pair.client.create_bidirectional_stream(SendStreamOptions::new()).await.unwrap();
@@ -177,7 +179,7 @@ fn errors_tell_a_stream_from_the_session() {
 }
 
 #[test]
-fn buffers_of_the_caller_are_filled_with_what_there_is() {
+fn reads_fill_the_callers_buffer_with_what_has_arrived() {
     let pair = testing::pair(78);
     pair.network.run(async {
         let mut stream = pair.client.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
@@ -193,7 +195,8 @@ fn buffers_of_the_caller_are_filled_with_what_there_is() {
     });
 }
 
-/// As items of a `Stream`: chunks, then one error, then nothing, so that a loop over them ends by itself.
+/// As a `Stream`, the chunks are followed by one error and then by nothing, so that a loop over them ends by
+/// itself.
 #[test]
 fn a_stream_of_chunks_ends_with_its_error() {
     use futures_core::Stream;
@@ -204,7 +207,7 @@ fn a_stream_of_chunks_ends_with_its_error() {
     let pair = testing::pair(79);
     pair.network.run(async {
         let mut incoming = pair.server.incoming_unidirectional_streams();
-        // Reset by the peer, stopped here, finished, and gone with the session.
+        // Reset by the peer, stopped here, finished, and ended with the session.
         for (at, code) in [Some(6), None, None, None].into_iter().enumerate() {
             let mut stream =
                 pair.client.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
@@ -230,7 +233,8 @@ fn a_stream_of_chunks_ends_with_its_error() {
     });
 }
 
-/// There is no WebTransport over HTTP/2 here: a session that can be had has datagrams, whether they are required or not.
+/// There is no WebTransport over HTTP/2 here: every session supports datagrams, whether the options require
+/// that or not.
 #[test]
 fn every_session_supports_unreliable_transport() {
     let network = Network::new(77);

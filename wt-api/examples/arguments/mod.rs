@@ -4,7 +4,7 @@ use std::error::Error;
 
 use wt_api::{CertificateHash, WebTransportOptions};
 
-/// What an example is told; without arguments, the echo service of a local server.
+/// Parses the command line. Without arguments the example connects to the echo service of a local server.
 pub(crate) fn parse() -> Result<(String, WebTransportOptions), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().unwrap_or_else(|| "https://localhost:4433/echo".to_owned());

@@ -1,4 +1,4 @@
-//! What the tests share: a server on loopback, a client that trusts it, and a generous limit for every wait.
+//! What the tests share: a server on loopback, a client that trusts it, and a generous limit for each wait.
 #![allow(dead_code, reason = "every test file uses a part")]
 
 use std::{future::Future, net::SocketAddr, time::Duration};

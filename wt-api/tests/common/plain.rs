@@ -1,5 +1,5 @@
-//! A server of plain HTTP/3: it has everything but WebTransport. Made of the lower layers alone, so that its settings
-//! are its own.
+//! A server of plain HTTP/3, which supports everything but WebTransport. It uses only the lower layers, so
+//! that a test can choose its settings.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use quic_core::{
 };
 use tokio::net::UdpSocket;
 
-/// Serves one connection with these settings until the runtime ends; where.
+/// Serves one connection with these settings until the runtime ends. Returns the server's address.
 pub(crate) async fn serve(tls: rustls::ServerConfig, settings: Settings) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! What the tests on virtual networks share: an application at the server, and errors that may end a session.
+//! What the tests on virtual networks share: the server's application, and errors that may end a session.
 #![allow(dead_code, reason = "every test file uses a part")]
 
 pub(crate) mod world;
@@ -18,7 +18,7 @@ pub(crate) const STOP_CODE: u32 = 77;
 /// The first byte of such streams.
 pub(crate) const STOP_ME: u8 = 0xff;
 
-/// Bytes that tell their offset and whose they are; none is [`STOP_ME`].
+/// Bytes that depend on their offset and on `salt`; none is [`STOP_ME`].
 pub(crate) fn pattern(salt: u64, size: usize) -> Bytes {
     (0..size).map(|i| ((i % 251) as u8 ^ (i >> 8) as u8 ^ salt as u8) & 0x7f).collect::<Vec<u8>>().into()
 }
@@ -27,7 +27,7 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A server on `host`, named as it, and the hash of its certificate.
+/// A server on `host`, with the host's name, and the hash of its certificate.
 pub(crate) fn serve(
     network: &Network,
     host: &Host,
@@ -39,7 +39,7 @@ pub(crate) fn serve(
     (Arc::new(server), hash)
 }
 
-/// Echoes all sessions of a server, each in a task of its own.
+/// Echoes all sessions of a server, each in its own task.
 pub(crate) async fn echo_all(host: Host, server: Arc<Server>) {
     while let Some(request) = server.accept().await {
         let Ok(session) = request.accept(AcceptOptions::new()).await else { continue };
@@ -47,7 +47,8 @@ pub(crate) async fn echo_all(host: Host, server: Arc<Server>) {
     }
 }
 
-/// Sends back what comes: streams on themselves, unidirectional ones on new ones, datagrams.
+/// Echoes whatever arrives: a bidirectional stream on itself, a unidirectional stream on a new one, and
+/// datagrams.
 pub(crate) async fn echo(host: Host, session: WebTransport) {
     let uni = session.clone();
     let datagrams = session.datagrams();
@@ -103,7 +104,7 @@ pub(crate) async fn connect(
     Ok(session)
 }
 
-/// Sends `data` on a bidirectional stream and gives what comes back.
+/// Sends `data` on a bidirectional stream and returns what comes back.
 pub(crate) async fn round_trip(session: &WebTransport, data: Bytes) -> Result<Bytes, WebTransportError> {
     let limit = data.len();
     let stream = session.create_bidirectional_stream(Default::default()).await?;
@@ -117,12 +118,12 @@ pub(crate) async fn round_trip(session: &WebTransport, data: Bytes) -> Result<By
     read
 }
 
-/// Whether the error says that nothing was heard for the idle timeout.
+/// Whether the error is an idle timeout.
 pub(crate) fn is_idle_timeout(error: &WebTransportError) -> bool {
     matches!(error.cause(), ErrorCause::Connection(ConnectionError::IdleTimeout))
 }
 
-/// Bidirectional streams that `session` can open before it would have to wait, held open.
+/// Opens bidirectional streams until opening one would have to wait, and returns them.
 pub(crate) async fn open_all(session: &WebTransport) -> Vec<BidirectionalStream> {
     let mut streams = Vec::new();
     loop {

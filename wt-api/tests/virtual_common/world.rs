@@ -1,4 +1,4 @@
-//! A server and a client on a link, for tests of what connections are and who shares them.
+//! A server and a client on a link, for tests of connections and of the sessions that share them.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use wt_api::{
     testing::{Host, LinkConfig, MILLISECOND, Network},
 };
 
-/// A server with an application of the test's, and a client's host.
+/// A server without an application, and a client's host.
 pub(crate) struct World {
     pub(crate) network: Network,
     pub(crate) server: Arc<Server>,
@@ -26,12 +26,12 @@ impl World {
         Self { network, server, client }
     }
 
-    /// A client's session that the server has not answered yet.
+    /// A client's session that the server has not accepted yet.
     pub(crate) fn ask(&self, options: WebTransportOptions) -> WebTransport {
         self.client.enter(|| WebTransport::new("https://server/", options).unwrap())
     }
 
-    /// Both ends of a session, client first, and the number of its connection at the server.
+    /// Both ends of a session, client first, and the index of its connection at the server.
     pub(crate) async fn session(
         &self,
         options: WebTransportOptions,
@@ -46,8 +46,8 @@ impl World {
     }
 }
 
-/// Options of a client that trusts any certificate. A connection is shared by what is trusted in the same way; the virtual network
-/// has no authorities.
+/// Options of a client that trusts any certificate. Sessions share a connection only if they trust
+/// certificates in the same way, and the virtual network has no authorities.
 pub(crate) fn trusting() -> WebTransportOptions {
     WebTransportOptions::new().dangerous().no_certificate_verification()
 }
