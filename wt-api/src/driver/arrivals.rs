@@ -1,6 +1,7 @@
-//! Clients that ask for a connection: who is let in, asked for proof of its address, refused or ignored.
+//! Clients that request a connection: which are admitted, have to prove their address, are refused or
+//! ignored.
 //!
-//! Owns the order of those who decide: the server's limits, the application's hook, the limits again.
+//! Owns the order of the decisions: the server's limits, the application's hook, the limits again.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -21,7 +22,7 @@ use crate::{
 };
 
 impl Shard {
-    /// A client asks for a connection (RFC 9000 §5.2.2, §8.1.2).
+    /// A client requests a connection (RFC 9000 §5.2.2, §8.1.2).
     pub(super) fn accept(&mut self, incoming: Incoming, now: Timestamp) {
         let Some(server) = self.server.clone() else { return };
         if self.going_away {
@@ -38,7 +39,7 @@ impl Shard {
         match self.consult(&server, &incoming, now) {
             Some(Verdict::Accept) if admission == Admission::Retry => return self.retry(&incoming, now),
             Some(Verdict::Accept) => {}
-            // Who has proved its address cannot be asked again (RFC 9000 §17.2.5.2).
+            // A client that has proved its address cannot get another Retry (RFC 9000 §17.2.5.2).
             Some(Verdict::Retry) if incoming.is_validated() => {}
             Some(Verdict::Retry) => return self.retry(&incoming, now),
             Some(Verdict::Refuse) => return self.refuse(&server, Count::RefusedHook, &incoming),
@@ -61,8 +62,8 @@ impl Shard {
         }
     }
 
-    /// What the application's hook says, which is asked when no limit refuses the client. `None`: it panicked, and the client
-    /// has been told that this end failed.
+    /// Returns the verdict of the application's hook, which is called if no limit refuses the client. `None`:
+    /// it panicked, and the client has been told that this end failed.
     fn consult(&mut self, server: &ServerShared, incoming: &Incoming, now: Timestamp) -> Option<Verdict> {
         let Some(hook) = server.hook() else { return Some(Verdict::Accept) };
         let bound = self.socket.local_address().ok();
@@ -76,7 +77,7 @@ impl Shard {
             .ok()
     }
 
-    /// Code of the application panicked over a client that has no connection yet.
+    /// The application's code panicked for a client that has no connection yet.
     fn fail(&mut self, server: &ServerShared, caller: &Caller, panicked: &Panicked, now: Timestamp) {
         server.count(Count::RefusedPanic);
         if let Some(withheld) = self.lines().permit(now) {
@@ -99,7 +100,7 @@ impl Shard {
         self.answer(answer);
     }
 
-    /// Sends what belongs to no connection, if there is room.
+    /// Queues a stateless response, if there is room.
     pub(super) fn answer(&mut self, answer: Response) {
         if !self.sender.queue(answer) {
             self.surveys.sockets.answers_dropped += 1;

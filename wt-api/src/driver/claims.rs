@@ -1,8 +1,8 @@
-//! Streams that handles have opened by themselves: see `mailbox/claims.rs`.
+//! Streams that handles have opened themselves: see `mailbox/claims.rs`.
 //!
-//! QUIC opens them in the order of their IDs, before it opens any other. Where somebody waits for a stream, or a request
-//! wants one, the credit is withdrawn first, what was claimed by then is opened, and the others have their turn; then the
-//! rest of the credit is shown again.
+//! QUIC opens them in the order of their IDs, before any other stream. If a caller waits for a stream, or a
+//! request needs one, the connection first withdraws the credit and opens what was claimed by then. Then the
+//! others get their streams, and the handles see the rest of the credit again.
 
 use std::collections::VecDeque;
 
@@ -22,12 +22,12 @@ use crate::{
 };
 
 impl Conn {
-    /// Takes what the handles have put into the boxes since it was looked at last.
+    /// Takes what the handles have put into the mailboxes since the last time.
     pub(super) fn take_pending(&mut self) {
         self.boxes.take_pending(&mut self.scratch, &mut self.claims_taken);
         self.backlog.extend(self.scratch.drain(..));
         self.claimed.extend(self.claims_taken.drain(..));
-        // Two of each take turns: one is here, the other in the boxes.
+        // Two queues of each kind take turns: one is here, the other one in the mailboxes.
         if self.scratch.capacity() > KEPT {
             self.scratch = Vec::new();
         }
@@ -36,7 +36,7 @@ impl Conn {
         }
     }
 
-    /// What a burst of claims and of work took is given back when all is done.
+    /// Frees the capacity that a burst of claims and work needed, when all is done.
     pub(super) fn give_up_room(&mut self) {
         if self.claimed.is_empty() && self.claimed.capacity() > KEPT {
             self.claimed = VecDeque::new();
@@ -46,13 +46,13 @@ impl Conn {
         }
     }
 
-    /// Opens what was claimed, at most `left` streams, which are counted off.
+    /// Opens what was claimed, at most `left` streams, and counts them down.
     pub(super) fn open_claimed(&mut self, left: &mut usize) {
         let held_up = self.claimed.front().is_some_and(|claimed| claimed.late);
         while *left > 0 && !self.claimed.is_empty() && self.open_first() {
             *left -= 1;
         }
-        // What is written to them meanwhile waits in their boxes.
+        // From now on data written to them waits in their mailboxes.
         self.claimed.iter_mut().for_each(|claimed| claimed.late = true);
         if held_up && self.claimed.is_empty() {
             let waiting = |entry: &SessionEntry| {
@@ -63,7 +63,7 @@ impl Conn {
         }
     }
 
-    /// Opens the first of them, or passes it over if its session is gone. False: QUIC has no room for it now.
+    /// Opens the first one, or skips it if its session is gone. False: QUIC has no room for it now.
     fn open_first(&mut self) -> bool {
         let now = self.stack.now;
         let Some(claimed) = self.claimed.front_mut() else { return false };
@@ -91,7 +91,8 @@ impl Conn {
             return passed;
         };
         if stream != id {
-            // Somebody opened a stream whose ID an application has. Nothing that it does with it can be right.
+            // The library opened a stream whose ID an application already has. Nothing that the application
+            // does with that ID can be right.
             tracing::error!(%stream, %id, "streams were opened out of their order");
             self.stack.quic.close(now, H3_INTERNAL_ERROR, b"");
             return false;
@@ -102,7 +103,7 @@ impl Conn {
             id,
             DriverStream { session: key, send: sending, recv: claimed.recv, ..DriverStream::default() },
         );
-        // The peer hears of the stream though nothing may ever be written.
+        // The peer has to learn of the stream even if nothing is ever written to it.
         self.unannounced.push(id);
         if claimed.late {
             self.pump_send(id);
@@ -111,7 +112,7 @@ impl Conn {
         true
     }
 
-    /// From here on nothing is claimed, and what was is open. False: QUIC has no room for some of it.
+    /// Ends claiming, and opens what was claimed. False: QUIC has no room for some of it.
     pub(super) fn withdraw_credit(&mut self) -> bool {
         self.shown = [None; 2];
         self.boxes.withdraw_credit(&mut self.claims_taken);
@@ -120,15 +121,15 @@ impl Conn {
         self.claimed.is_empty()
     }
 
-    /// The connection is over: no stream is claimed any more, and those that were fail.
+    /// The connection has ended: handles can claim no more streams, and claimed streams fail.
     pub(super) fn refuse_claims(&mut self, error: &WebTransportError) {
-        // Kept until all have heard it: wakers may panic.
+        // Kept until all have learned of it: wakers may panic.
         self.claimed = self.take_claims();
         self.fail_claims(None, error);
         self.claimed.clear();
     }
 
-    /// No stream is claimed any more; those that were.
+    /// Ends claiming, and returns what was claimed.
     pub(super) fn take_claims(&mut self) -> VecDeque<Claimed> {
         self.shown = [None; 2];
         self.boxes.withdraw_credit(&mut self.claims_taken);
@@ -136,25 +137,25 @@ impl Conn {
         std::mem::take(&mut self.claimed)
     }
 
-    /// Those of one session, or of all, fail. Their IDs are still to be passed over.
+    /// Fails the claimed streams of one session, or all. Their IDs still have to be skipped.
     pub(super) fn fail_claims(&mut self, session: Option<u32>, error: &WebTransportError) {
         let of_session = |claimed: &&mut Claimed| session.is_none_or(|key| claimed.key == key);
         self.claimed.iter_mut().filter(of_session).for_each(|claimed| claimed.fail(error));
     }
 
-    /// Shows the handles what the peer's limits permit now. What is left for others to be done comes first.
+    /// Shows the handles what the peer's limits permit now. Other uses of the credit come first.
     pub(super) fn show_credit(&mut self) {
         if !self.claimed.is_empty() || !self.backlog.is_empty() || self.stack.quic.is_closed() {
             return;
         }
-        // HTTP/3 opens its own streams first, whenever the peer lets it.
+        // HTTP/3 opens its own streams first, as soon as the peer permits it.
         if !self.stack.h3.has_critical_streams() {
             return;
         }
-        // Before the connection's: a session whose own credit was used up must not claim for what it had.
+        // Before the connection's credit: a session without credit of its own must not claim with old credit.
         self.permit_sessions();
         let asking = |entry: &SessionEntry| entry.request.is_some() && entry.id.is_none();
-        // A request that waits for its stream opens one at any time.
+        // A request that waits for its stream may open one at any time.
         let asks = !self.is_server() && self.table.iter().any(asking);
         for dir in [Dir::Bidi, Dir::Uni] {
             let end = self.stack.quic.stream_limit(self.stack.quic.side(), dir);
@@ -166,7 +167,7 @@ impl Conn {
         }
     }
 
-    /// The same of the sessions' own limits.
+    /// Does the same for the sessions' own limits.
     fn permit_sessions(&mut self) {
         let flow = self.stack.sessions.flow_control();
         for entry in self.table.iter_mut().filter(|entry| entry.is_open()) {
@@ -182,8 +183,9 @@ impl Conn {
         }
     }
 
-    /// The application closes a session: what it finished before is taken in first, so that it counts. Of other streams nothing
-    /// is promised, and a Chromium of today crashes at data of a stream that nobody has finished right before the close.
+    /// Takes in what the application finished before it closed a session, so that it counts. There is no such
+    /// promise for other streams, and today's Chromium crashes at data of an unfinished stream right before
+    /// the close.
     pub(super) fn catch_up(&mut self) {
         self.take_pending();
         let finished = |claimed: &Claimed| claimed.send.as_ref().is_some_and(|send| send.is_finished());
@@ -195,7 +197,7 @@ impl Conn {
         }
     }
 
-    /// Streams whose boxes have something new, the end among it. What else is to be done stays.
+    /// Returns the streams whose mailboxes have something new, including the end. Other work stays.
     fn finished_sends(&mut self) -> Vec<StreamId> {
         let Self { backlog, streams, .. } = self;
         let mut finished = Vec::new();

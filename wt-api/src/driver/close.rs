@@ -1,7 +1,8 @@
-//! The end of a session, in its steps (WebTransport over HTTP/3 §6): data of finished streams is acknowledged, then the
-//! capsule and FIN, then the FIN of the peer, then the connection if it was made for the session. Each step waits no longer than three
-//! probe timeouts, at least 2 s and at most 6: the first one from the last acknowledgment that brought it on, and no longer than
-//! a minute in all. After that the CONNECT stream is reset, and with it goes what waited for it.
+//! The end of a session, in steps (WebTransport over HTTP/3 §6): the peer acknowledges the data of finished
+//! streams, then follow the capsule and FIN, then the peer's FIN, and then the connection ends if it was made
+//! for this session. Each step waits for at most three probe timeouts, at least 2 s and at most 6 s. The
+//! first step counts from the last acknowledgment that made progress, and lasts for at most a minute. After
+//! that the CONNECT stream is reset, and whatever waited for it is dropped.
 
 use std::time::Duration;
 
@@ -18,16 +19,16 @@ use crate::{
     error::{ErrorCause, WebTransportError},
 };
 
-/// The longest that a close waits for a peer that goes on acknowledging.
+/// The longest time that a close waits for a peer that keeps acknowledging.
 const LONGEST_HOLD: Duration = Duration::from_secs(60);
 
-/// What this side's close is to those who wait at the session.
+/// The error that this side's close means for waiting calls of the session.
 fn closed_here(info: &CloseInfo) -> ErrorCause {
     ErrorCause::SessionClosed { by: ClosedBy::ThisSide, info: info.clone() }
 }
 
 impl Conn {
-    /// The application closes.
+    /// The application closes the session.
     pub(super) fn close_session(&mut self, key: u32, info: CloseInfo) {
         let now = self.stack.now;
         let (server, shares) = (self.is_server(), self.pooled().is_some());
@@ -52,14 +53,14 @@ impl Conn {
         self.close_when_acknowledged(key);
     }
 
-    /// The application closes all sessions that it has accepted: each as its handle does it. What the handles have asked for
-    /// before comes first, an answer to the request included.
+    /// The application closes all sessions that it has accepted, as if each handle did it. Earlier commands
+    /// of the handles come first, including the response to the request.
     pub(super) fn close_sessions(&self, info: &CloseInfo) {
         let accepted = self.table.iter().filter(|entry| entry.shared.established().is_some());
         accepted.for_each(|entry| entry.shared.close(info.clone()));
     }
 
-    /// The close waits for the peer to acknowledge what was finished, or to give credit for it. False: no longer.
+    /// Whether the close still waits for the peer to acknowledge finished data, or to grant credit for it.
     fn hold(&mut self, key: u32) -> bool {
         let now = self.stack.now;
         let progress = self.progress(key);
@@ -74,7 +75,7 @@ impl Conn {
         now < until && !cut_off
     }
 
-    /// Closes if the application wants it and nothing is on its way any more.
+    /// Closes if the application wants that and nothing is in flight any more.
     pub(super) fn close_when_acknowledged(&mut self, key: u32) {
         let holding = |entry: &SessionEntry| matches!(entry.phase, Phase::Holding(_)) && entry.finishing == 0;
         if self.table.get(key).is_some_and(holding) {
@@ -82,7 +83,7 @@ impl Conn {
         }
     }
 
-    /// A session's alarm rang: the next step is due, whatever the peer does.
+    /// A session's timer expired: the next step follows, whatever the peer does.
     pub(super) fn on_alarm(&mut self, key: u32) {
         match self.table.get(key).map(|entry| &entry.phase) {
             Some(Phase::Holding(_)) => {
@@ -91,7 +92,7 @@ impl Conn {
                 }
             }
             Some(Phase::Closing(_) | Phase::Closed | Phase::Ended) => {
-                // The connection may go on with other sessions: what this one still holds there ends now.
+                // The connection may continue with other sessions: what this session still holds ends now.
                 if let Some(id) = self.table.get(key).and_then(|entry| entry.id) {
                     let Layers { sessions, h3, mut transport } = self.stack.layers();
                     sessions.give_up(id, h3, &mut transport);
@@ -122,11 +123,11 @@ impl Conn {
         sessions.close(id, wire, h3, &mut transport);
         self.end_streams(Some(key), &error);
         let Some(entry) = self.table.get_mut(key) else { return };
-        // The last counts. The end is told when the peer has answered, or will not.
+        // The last counters. The end is reported when the peer has answered, or will not.
         entry.shared.set_stats(self.stack.quic.stats(), std::mem::take(&mut entry.groups));
     }
 
-    /// What became of this side's close is known.
+    /// Reports the outcome of this side's close.
     fn tell_close(&self, key: u32, outcome: CloseOutcome) {
         if let Some(entry) = self.table.get(key)
             && let Phase::Closing(info) = &entry.phase
@@ -135,7 +136,7 @@ impl Conn {
         }
     }
 
-    /// The session ended, by whichever side.
+    /// The session ended, by either side.
     pub(super) fn on_session_closed(
         &mut self,
         session: SessionId,
@@ -161,7 +162,8 @@ impl Conn {
         self.end_streams(Some(key), &error);
         let Some(mut entry) = self.table.remove(key) else { return };
         let failed = end.is_err();
-        // Something of the session stays until the end is agreed upon. The box hears of it now, unless this side has closed.
+        // Part of the session stays until both sides agree on the end. The mailbox learns of it now, unless
+        // this side has closed.
         let mut rest = SessionEntry::new(std::sync::Arc::clone(&entry.shared));
         rest.id = entry.id;
         rest.retired = true;
@@ -171,7 +173,7 @@ impl Conn {
             rest.phase = std::mem::replace(&mut entry.phase, Phase::Closed);
             self.retire_session(&mut entry);
         } else {
-            // Also of one that failed just before this side closed it.
+            // Also if a session failed just before this side closed it.
             (rest.phase, entry.phase) = (Phase::Closed, Phase::Closed);
             self.end_session(entry, end);
         }
@@ -181,8 +183,8 @@ impl Conn {
         }
     }
 
-    /// The peer has ended its side, too. Whoever closed the session lets go of it; the other side waits until the closer has
-    /// its FIN, which a CONNECTION_CLOSE would overtake.
+    /// The peer has ended its side, too. The side that closed the session releases it now. The other side
+    /// waits until the closer has its FIN, because a CONNECTION_CLOSE would overtake it.
     pub(super) fn on_session_finished(&mut self, session: SessionId) {
         let Some(key) = self.table.key_of(session) else { return };
         let closing = self.table.get(key).is_some_and(|entry| matches!(entry.phase, Phase::Closing(_)));
@@ -195,12 +197,13 @@ impl Conn {
         }
     }
 
-    /// Whether all that this side had to say on a CONNECT stream has arrived.
+    /// Whether the peer has received everything that this side sent on a CONNECT stream.
     fn has_sent(&mut self, session: SessionId) -> bool {
         self.stack.quic.send_stream_stats(session.0).is_none()
     }
 
-    /// The peer has all that this side said on a stream, if that is a CONNECT stream, or wants no more of it.
+    /// The peer has received everything that this side sent on a stream, if that is a CONNECT stream, or
+    /// wants no more of it.
     pub(super) fn on_connect_sent(&mut self, session: SessionId) {
         let Some(key) = self.table.key_of(session) else { return };
         let ended = self.table.get(key).is_some_and(|entry| matches!(entry.phase, Phase::Ended));
@@ -209,10 +212,10 @@ impl Conn {
         }
     }
 
-    /// Nothing is left of the session, and it may have been all there was to the connection. A server leaves that to its
-    /// client, which may ask for more, and to the idle timeout: a CONNECTION_CLOSE right behind the capsule makes Chromium
-    /// report a lost connection instead of the code and the reason. Only a server that goes away closes what has become
-    /// idle.
+    /// Nothing is left of the session, which may have been the connection's only use. A server leaves the
+    /// connection to its client, which may request more sessions, and to the idle timeout: a CONNECTION_CLOSE
+    /// right after the capsule makes Chromium report a lost connection instead of the code and the reason.
+    /// Only a server that shuts down closes an idle connection.
     fn let_go(&mut self, key: u32) {
         self.table.remove(key);
         if self.is_server() {

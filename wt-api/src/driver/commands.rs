@@ -1,4 +1,4 @@
-//! What the handles of a session ask for.
+//! The commands of a session's handles.
 
 use std::sync::Arc;
 
@@ -20,20 +20,21 @@ use crate::{
     mailbox::{Command, Open, Rank, Work},
 };
 
-/// Commands of a session that are looked at before others have their turn, and streams of a kind that are opened for it.
+/// Commands of a session that are processed before others get their turn, and streams of a kind that are
+/// opened for it.
 const COMMAND_TURN: usize = 64;
-/// Datagrams of one session before the next one has its turn.
+/// Datagrams of a session that are sent before the next one gets its turn.
 const DATAGRAM_TURN: usize = 16;
 
 impl Conn {
-    /// Commands of a session's handles, the streams that they want, and its datagrams. What takes longer than a turn
-    /// goes on in the next one. How many commands there were.
+    /// Processes the commands of a session's handles, the streams that they request, and its datagrams. What
+    /// takes longer than a turn continues in the next one. Returns the number of commands.
     pub(super) fn process_commands(&mut self, key: u32) -> usize {
         let Some(entry) = self.table.get_mut(key) else { return 0 };
         let mut commands = std::mem::take(&mut entry.commands);
         let (all, wishes) = entry.shared.take_commands(&mut commands, COMMAND_TURN);
-        // The application's side gave up waiting for the answer, which may be there by now: whoever could close the session
-        // has gone.
+        // The application gave up waiting for the response, which may have arrived by now: no handle is left
+        // that could close the session.
         if entry.shared.is_over() && matches!(entry.phase, Phase::Open) {
             self.close_session(key, CloseInfo::default());
             return commands.len();
@@ -100,7 +101,7 @@ impl Conn {
                 }
             }
             Command::GroupStats(group, reply) => {
-                // Once it is over, the box has the last counts.
+                // Once the session has ended, the mailbox has the last counters.
                 match self.table.get(key) {
                     Some(entry) if matches!(entry.phase, Phase::Open | Phase::Holding(_)) => {
                         let _ = reply.send(self.group_counts(key, group));
@@ -127,15 +128,16 @@ impl Conn {
         }
     }
 
-    /// The application does not want a session that was offered.
+    /// The application rejects a session that it was offered.
     fn server_lets_go(&mut self, key: u32) {
         if let Some(entry) = self.table.remove(key) {
             self.end_session(entry, Err(WebTransportError::closed(ClosedBy::ThisSide, CloseInfo::default())));
         }
     }
 
-    /// Lets the peer have as many streams as the session's application expects. Without session flow control QUIC's limit
-    /// is all there is; with it, QUIC's has to suffice for all sessions together. It is for HTTP/3's own streams, too.
+    /// Permits the peer as many streams as the session's application anticipates. Without session flow
+    /// control only QUIC's limit applies; with it, QUIC's limit has to suffice for all sessions together, and
+    /// for HTTP/3's own streams.
     pub(super) fn anticipate(&mut self, key: u32) {
         for dir in [Dir::Bidi, Dir::Uni] {
             let Some(entry) = self.table.get(key) else { return };
@@ -145,7 +147,7 @@ impl Conn {
             let expected: u64 = open.map(|entry| u64::from(entry.shared.anticipated(dir).unwrap_or(0))).sum();
             let own = match dir {
                 Dir::Uni => HTTP3_STREAMS,
-                // The requests for the sessions.
+                // The CONNECT streams of the sessions.
                 Dir::Bidi if self.is_server() => self.table.len() as u64,
                 Dir::Bidi => 0,
             };
@@ -163,7 +165,7 @@ impl Conn {
                 self.begin(key);
             }
             Err(error) => {
-                // The client waits for an answer, if it is there: the application's fields cannot be sent.
+                // The application's fields cannot be sent, but the client waits for a response.
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
                 sessions.reject(id, status, HeaderMap::new(), h3, &mut transport);
                 let error = WebTransportError::session(ErrorCause::SessionFailed(error.to_string().into()));
@@ -174,7 +176,7 @@ impl Conn {
         }
     }
 
-    /// Opens a stream; gives the wish back if there is no credit.
+    /// Opens a stream. Returns the request if there is no credit.
     fn try_open(&mut self, key: u32, dir: Dir, open: Open) -> Option<Open> {
         let Some(id) = self.table.get(key).and_then(|entry| entry.id) else { return Some(open) };
         if open.reply.is_closed() {
@@ -187,21 +189,21 @@ impl Conn {
                 if let (Some(send), true) = (&new.send, open.rank != Rank::default()) {
                     send.rank(|current| *current = open.rank);
                 }
-                // The peer hears of the stream though nothing may ever be written.
+                // The peer has to learn of the stream even if nothing is ever written to it.
                 self.unannounced.push(stream);
-                // Whoever does not wait any more drops it, and it goes back.
+                // A caller that has given up drops it, and the stream returns.
                 drop(open.reply.send(Ok(new)));
             }
             Ok(None) => return Some(open),
-            // The session has ended, which its box is about to hear, and then tells how.
+            // The session has ended. Its mailbox learns of it next, and then reports how.
             Err(_) => drop(open.reply),
         }
         None
     }
 
-    /// Whether streams were opened of which the peer does not know yet.
+    /// Whether there are open streams that the peer does not know of yet.
     pub(super) fn has_unannounced(&mut self) -> bool {
-        // As a rule, what was written to them has done so already.
+        // Usually the data written to them has announced them.
         if !self.stack.sessions.has_unflushed() {
             self.unannounced.clear();
             if self.unannounced.capacity() > KEPT {
@@ -211,17 +213,17 @@ impl Conn {
         !self.unannounced.is_empty()
     }
 
-    /// Tells the peer of streams that were opened, unless what was written to them did so.
+    /// Announces open streams to the peer, unless their data has done so.
     pub(super) fn announce(&mut self) {
         let Layers { sessions, mut transport, .. } = self.stack.layers();
         for stream in std::mem::take(&mut self.unannounced) {
-            // One that was given up meanwhile has nothing to tell.
+            // A stream that was given up meanwhile has nothing to announce.
             let _ = sessions.flush_preface(stream, &mut transport);
         }
     }
 
-    /// Those who wait for streams get them, in their order, as far as there is credit. Before there is a session all wait;
-    /// from then on those are refused who do not want to wait for credit.
+    /// Waiting callers get their streams in order, as far as there is credit. Before the session is ready all
+    /// of them wait; after that, callers that do not want to wait for credit are refused.
     pub(super) fn open_waiting(&mut self, key: u32, dir: Dir) {
         let waits = |entry: &SessionEntry| entry.established && entry.shared.has_opens(dir);
         if !self.table.get(key).is_some_and(waits) || !self.withdraw_credit() {
@@ -238,7 +240,7 @@ impl Conn {
         self.backlog.push_back(Work::Session(key));
     }
 
-    /// Sends some datagrams of a session. False: it has none left, or the queue below is full.
+    /// Sends some datagrams of a session. False: there are none left, or QUIC's queue is full.
     pub(super) fn pump_datagrams_of(&mut self, key: u32) -> bool {
         let now = self.stack.now;
         let Some(entry) = self.table.get_mut(key).filter(|entry| entry.established) else { return false };
@@ -264,9 +266,9 @@ impl Conn {
                 .with_max_age(max_age)
                 .after(waited);
             match sessions.send_datagram_with(id, front.data.clone(), options, h3, &mut transport) {
-                // It still waits, below.
+                // It still waits, in QUIC's queue.
                 Ok(()) => *below += 1,
-                // Too large since it was queued, or for a peer that takes none: datagrams may be lost.
+                // Too large by now, or the peer accepts no datagrams: a datagram may be lost.
                 Err(DatagramError::TooLarge { .. } | DatagramError::Unsupported) => gone += 1,
                 Err(DatagramError::Full) => {
                     full = true;
@@ -287,8 +289,8 @@ impl Conn {
         !full && !queue.is_empty()
     }
 
-    /// Tells the senders of datagrams how many QUIC has sent or dropped: those that it holds count against the bound that the
-    /// application set.
+    /// Tells the mailboxes how many datagrams QUIC has sent or dropped: those in QUIC's queue count against
+    /// the application's limit.
     pub(super) fn report_datagrams(&mut self) {
         for (key, entry) in self.table.entries_mut().filter(|(_, entry)| entry.datagrams_below > 0) {
             let waiting = self.stack.quic.datagrams_waiting(key);

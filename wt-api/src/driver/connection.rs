@@ -1,6 +1,7 @@
-//! One connection of a shard: QUIC, HTTP/3 and sessions driven together, and what the application's boxes hold.
+//! One connection of a shard: drives QUIC, HTTP/3 and sessions together, and serves the application's
+//! mailboxes.
 //!
-//! Owns the order in which the layers are told and asked. Must never know sockets.
+//! Owns the order in which the layers run. It must never know sockets.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -28,10 +29,10 @@ use crate::{
     tls::ALPN_H3,
 };
 
-/// The TLS alert of a server that has none of the client's protocols (RFC 7301 §3.2).
+/// The TLS alert of a server that supports none of the client's protocols (RFC 7301 §3.2).
 const NO_APPLICATION_PROTOCOL: u8 = 120;
 
-/// Events, commands and boxes with work that a connection looks at before others have their turn.
+/// Events, commands and mailboxes with work that a connection processes before others get their turn.
 const TURN: usize = 1024;
 
 impl Conn {
@@ -62,8 +63,8 @@ impl Conn {
         }
     }
 
-    /// Tells and asks all layers until none has anything new, or others have waited long enough: a peer or an application that
-    /// is never done must not keep them waiting. True: there is more.
+    /// Runs all layers until none has anything new, or until the turn is over: a peer or an application that
+    /// is never done must not keep other connections waiting. True: there is more.
     pub(super) fn process(&mut self) -> bool {
         let mut left = TURN;
         if self.is_server() && !self.started && self.stack.quic.can_send() {
@@ -75,12 +76,12 @@ impl Conn {
                 && let Some(event) = self.stack.quic.poll_event()
             {
                 left -= 1;
-                // What came before the end still counts: a close of the session, as a rule.
+                // What arrived before the end still counts; usually that is a close of the session.
                 if matches!(event, quic_core::Event::Closed(_)) {
                     self.process_sessions(&mut { usize::MAX });
                 }
                 self.on_quic_event(&event);
-                // How many requests may be read depends on what was done with those before.
+                // How many requests may be read depends on what happened to those before.
                 if matches!(event, quic_core::Event::StreamReadable(_, StreamTag(0))) {
                     self.process_sessions(&mut left);
                 }
@@ -101,21 +102,21 @@ impl Conn {
         left == 0
     }
 
-    /// Open sessions outlive silence, and requests that wait for their answer.
+    /// Keeps the connection alive for open sessions, and for requests that wait for their response.
     fn keep_alive(&mut self) {
         let wanted = match &self.role {
             Role::Client { job: ClientJob::Session(job), .. } => job.keep_alive,
             Role::Client { .. } => false,
             Role::Server(server) => server.keeps_alive(),
         };
-        // As long as a client waits for an answer, its connect timeout says how long that may take.
+        // While a client waits for a response, its connect timeout limits how long that may take.
         let is_open = |entry: &SessionEntry| {
             (entry.established || entry.request.is_some()) && matches!(entry.phase, Phase::Open)
         };
         self.stack.quic.hold_alive(wanted && self.table.iter().any(is_open));
     }
 
-    /// Hands on what the sessions have to tell, at most `left` events, which are counted off.
+    /// Passes on the sessions' events, at most `left`, and counts them down.
     fn process_sessions(&mut self, left: &mut usize) {
         self.report_held_of_sessions();
         let Layers { sessions, h3, mut transport } = self.stack.layers();
@@ -132,7 +133,8 @@ impl Conn {
         }
     }
 
-    /// What the application has not taken yet counts against the connection's window, its streams and its memory.
+    /// What the application has not read yet counts in the connection's window, its stream limits and its
+    /// memory.
     fn report_held(&mut self) {
         let boxes = Arc::clone(self.boxes());
         loop {
@@ -158,7 +160,7 @@ impl Conn {
         }
     }
 
-    /// The same for each session that has flow control.
+    /// Does the same for each session with flow control.
     fn report_held_of_sessions(&mut self) {
         if !self.stack.sessions.flow_control() {
             return;
@@ -185,7 +187,7 @@ impl Conn {
             }
             quic_core::Event::PathChanged { .. } => self.boxes.about().set_addresses(self.addresses()),
             quic_core::Event::DatagramWritable => self.pump_datagrams(),
-            // Of HTTP/3: an exchange, or a CONNECT stream.
+            // Streams of HTTP/3: an exchange, or a CONNECT stream.
             quic_core::Event::StreamSent(id, StreamTag(0))
             | quic_core::Event::StreamStopped(id, StreamTag(0), _) => {
                 if self.http.responses.release(*id) {
@@ -226,9 +228,10 @@ impl Conn {
         }
     }
 
-    /// Begins HTTP/3. A server does so before the client has finished the handshake, for settings go out as soon as the
-    /// transport can send (RFC 9114 §7.2.4.2): with them in the server's first flight the client asks for a session as it
-    /// finishes, and a session takes two round trips and not three.
+    /// Starts HTTP/3. A server does so before the client has finished the handshake, because settings are
+    /// sent as soon as the transport can send (RFC 9114 §7.2.4.2). With the settings in the server's first
+    /// flight, the client requests a session as it finishes the handshake, and a session takes two round
+    /// trips instead of three.
     fn start(&mut self) {
         if !std::mem::replace(&mut self.started, true) {
             let Layers { h3, mut transport, .. } = self.stack.layers();
@@ -241,18 +244,19 @@ impl Conn {
         let job = job.clone();
         match &job {
             ClientJob::Session(job) if job.asks => self.ask(&job.shared, job.request.clone(), false),
-            // Sessions come by and by, or nobody does.
+            // Sessions may join later.
             ClientJob::Session(_) => self.rest(),
             ClientJob::Get(job) => self.start_get(job),
         }
     }
 
-    /// The client's job, if it is a session of a connection of its own.
+    /// The client's job, if it is a session with a connection of its own.
     pub(super) fn is_dedicated(&self) -> bool {
         matches!(&self.role, Role::Client { job: ClientJob::Session(job), .. } if job.pooled.is_none())
     }
 
-    /// QUIC says that the connection is over. What the peer finished before is read now: QUIC forgets it next.
+    /// QUIC reports that the connection has ended. Read now what the peer finished before: QUIC drops it
+    /// next.
     fn on_connection_closed(&mut self, error: &ConnectionError) {
         let now = self.stack.now;
         self.drain_streams(None);
@@ -263,7 +267,7 @@ impl Conn {
         self.conclude(&self.cause_of(error));
     }
 
-    /// The connection is over: everybody hears why, and nothing is waited for any more.
+    /// The connection has ended: every caller learns why, and nothing waits any more.
     pub(super) fn conclude(&mut self, cause: &ErrorCause) {
         self.failure.get_or_insert_with(|| cause.clone());
         self.tell_end(cause, Some(self.stack.quic.stats()));
@@ -272,7 +276,8 @@ impl Conn {
         self.fail_everything(cause);
     }
 
-    /// The handles of the connection, and the attempts of a client, hear once that it is over. `stats`: the last counts.
+    /// Tells the connection's handles, and a client's attempts, once that it has ended. `stats`: the last
+    /// counters.
     pub(super) fn tell_end(&mut self, cause: &ErrorCause, stats: Option<ConnectionStats>) {
         if std::mem::replace(&mut self.over, true) {
             return;
@@ -335,7 +340,8 @@ impl Conn {
         }
     }
 
-    /// What the application's handles put into the boxes, at most `left` of it, which is counted off.
+    /// Processes what the application's handles put into the mailboxes, at most `left` items, and counts them
+    /// down.
     fn process_boxes(&mut self, left: &mut usize) {
         self.take_pending();
         self.open_claimed(left);
@@ -353,10 +359,11 @@ impl Conn {
         self.give_up_room();
     }
 
-    /// The server takes no further requests (RFC 9114 §5.2) and asks sessions to wind up; how, is up to their dialect.
+    /// The server accepts no more requests (RFC 9114 §5.2) and asks sessions to end, in the way of their
+    /// dialect.
     pub(super) fn go_away(&mut self) {
         self.going_away = true;
-        // Who is still in its handshake hears it in words at the end of that.
+        // A client that is still in its handshake gets a close with a reason when the handshake ends.
         if self.started && !self.stack.quic.is_handshaking() {
             let Layers { sessions, h3, mut transport } = self.stack.layers();
             sessions.go_away(h3, &mut transport);
@@ -365,20 +372,21 @@ impl Conn {
         }
     }
 
-    /// Nothing is waited for any more but closes that are on their way.
+    /// Waits only for closes that are on their way.
     pub(super) fn is_cut_off(&self) -> bool {
         self.cut_off
     }
 
-    /// Ends the connection, as soon as the clients of sessions that were closed know why, for as long as a close takes.
+    /// Ends the connection as soon as the clients of closed sessions know why, or when a close has had its
+    /// time.
     pub(super) fn cut_off(&mut self) {
-        // A close may be among it.
+        // A close may be among them.
         self.process_boxes(&mut { 16 * TURN });
         (self.going_away, self.cut_off) = (true, true);
         self.close_if_idle();
     }
 
-    /// A connection that goes away ends when nothing is left on it, or nothing that is waited for.
+    /// A connection that is going away ends when nothing is left on it, or nothing worth waiting for.
     pub(super) fn close_if_idle(&mut self) {
         let is_idle = if self.cut_off {
             !self.table.iter().any(SessionEntry::is_closing)
@@ -390,7 +398,7 @@ impl Conn {
         }
     }
 
-    /// Everybody who waits on this connection hears why it ended.
+    /// Every caller that waits on this connection learns why it ended.
     pub(super) fn fail_everything(&mut self, cause: &ErrorCause) {
         let error = WebTransportError::session(cause.clone());
         self.refuse_claims(&error);
@@ -399,14 +407,15 @@ impl Conn {
         for entry in
             self.table.keys().into_iter().filter_map(|key| self.table.remove(key)).collect::<Vec<_>>()
         {
-            // The request went to a connection that may have been dead for long: another one may take it.
+            // The connection that got this request may have been dead for long: another one may take the
+            // request.
             if entry.joined && entry.request.is_some() && !closed {
                 entry.hand_back();
             } else {
                 self.end_session(entry, Err(error.clone()));
             }
         }
-        // An attempt that lost its race says nothing about the one that won.
+        // A lost race says nothing about the connection that won.
         if self.started {
             self.leave_pool();
         }
@@ -416,18 +425,18 @@ impl Conn {
         }
     }
 
-    /// What a client opened the connection for has failed.
+    /// The purpose for which a client opened the connection has failed.
     pub(super) fn fail_job(&self, error: &WebTransportError) {
         let Role::Client { job, .. } = &self.role else { return };
         match job {
-            // One that shares its connection may live on another one by now.
+            // A session that may share its connection may use another one by now.
             ClientJob::Session(job) if job.pooled.is_some() => {}
             ClientJob::Session(job) => job.shared.set_end(Err(error.clone())),
             ClientJob::Get(job) => job.fail(error),
         }
     }
 
-    /// Everything that the connection has to say for now has been sent.
+    /// Everything that the connection had to send has been sent.
     pub(super) fn on_all_sent(&mut self) {
         if self.over
             && !std::mem::replace(&mut self.said_all, true)
@@ -438,17 +447,18 @@ impl Conn {
         self.note_presence();
     }
 
-    /// Whether QUIC has told the connection's end.
+    /// Whether QUIC has reported the connection's end.
     pub(super) fn is_over(&self) -> bool {
         self.over
     }
 
-    /// Whether the last words of this connection have been sent.
+    /// Whether the connection's last packets have been sent.
     pub(super) fn has_said_all(&self) -> bool {
         self.said_all
     }
 
-    /// Sessions count from their requests to their last words, and so does a client's connection unless it rests.
+    /// Sessions count from their requests to their last packets, and so does a client's connection unless it
+    /// is idle.
     pub(super) fn note_presence(&mut self) {
         let rests = self.is_server() || (self.started && self.pooled().is_some());
         if self.table.is_empty() && (self.said_all || rests) {
@@ -460,11 +470,12 @@ impl Conn {
 }
 
 impl Drop for Conn {
-    /// The task ended, with its runtime or because all was said: nobody is left waiting.
+    /// The task ended, with its runtime or because all was sent: no caller must be left waiting.
     fn drop(&mut self) {
         if !self.over {
             let gone = ErrorCause::RuntimeGone;
-            // A congestion controller of the application may be asked: nobody is to be left waiting if it panics.
+            // This may call a congestion controller of the application: no caller must be left waiting if it
+            // panics.
             let stats = contain(|| self.stack.quic.stats()).ok();
             self.tell_end(&gone, stats);
             self.fail_everything(&gone);

@@ -1,11 +1,12 @@
 //! Panics of the application's code, and where they end.
 //!
-//! The driver's task runs code of the application in the turns of its connections: what a rustls configuration holds
-//! (verifiers, resolvers, key log, stores of sessions), congestion controllers and those who make them, wakers, owners of
-//! bytes. A panic in a turn ends that connection alone: its state may be halfway through anything, so nothing is asked of
-//! it any more but a last datagram for the peer. Where panics abort the process they go on doing that.
+//! The driver's task runs code of the application in the turns of its connections: what a rustls
+//! configuration contains (verifiers, resolvers, key log, session stores), congestion controllers and their
+//! factories, wakers, owners of bytes. A panic in a turn ends only that connection. Its state may be
+//! inconsistent, so nothing uses it any more but a last datagram for the peer. If panics abort the process,
+//! they still do.
 //!
-//! Owns what becomes of such a connection. Must never know which code panicked.
+//! Owns the end of such a connection. It must never know which code panicked.
 
 use std::sync::Arc;
 
@@ -26,13 +27,13 @@ use crate::{
 const FAREWELL: usize = 1200;
 
 impl Shard {
-    /// Lines about what peers make go wrong: a server's shards share them.
+    /// Limits log lines about failures that peers can cause; a server's shards share it.
     pub(super) fn lines(&self) -> &LineLimit {
         self.server.as_ref().map_or(&self.lines, |server| server.lines())
     }
 
-    /// A connection's turn, or a part of it: everything that may run code of the application goes through here. `None` if
-    /// there is no such connection, or it has just ended by a panic.
+    /// Runs a connection's turn, or a part of it: everything that may call code of the application. `None` if
+    /// there is no such connection, or if it has just ended by a panic.
     pub(super) fn enter<T>(
         &mut self,
         index: usize,
@@ -44,7 +45,8 @@ impl Shard {
         contain(|| work(connection)).map_err(|panicked| self.bury(index, &panicked, now)).ok()
     }
 
-    /// Ends a connection in whose turn code of the application panicked. Its place, memory and connection IDs are free.
+    /// Ends a connection in whose turn code of the application panicked. Frees its slot, memory and
+    /// connection IDs.
     pub(super) fn bury(&mut self, index: usize, panicked: &Panicked, now: Timestamp) {
         let Some(mut connection) = self.connections.get_mut(index).and_then(Option::take) else { return };
         let (remote, Panicked(message)) = (connection.quic().remote_address(), panicked);
@@ -65,15 +67,15 @@ impl Shard {
         connection.bury(panicked);
     }
 
-    /// Lets go of a connection whose end everybody knows.
+    /// Drops a connection whose end every caller knows.
     pub(super) fn release(connection: Option<Box<Conn>>) {
         quietly(|| drop(connection));
     }
 }
 
 impl Conn {
-    /// Everybody who waits for this connection hears that code of the application panicked, each for itself: their wakers
-    /// are code of the application, too. The layers below are not asked.
+    /// Every caller that waits for this connection learns that code of the application panicked, each
+    /// separately, because their wakers are code of the application, too. The layers below are not used.
     fn bury(mut self: Box<Self>, panicked: &Panicked) {
         let cause = panicked.cause();
         let error = WebTransportError::session(cause.clone());

@@ -1,4 +1,4 @@
-//! Plain HTTP/3 exchanges: what HTTP/3 tells of them, and the one request that a client makes. A server's responses are in
+//! Plain HTTP/3 exchanges: their events, and a client's single request. A server's responses are in
 //! `responses.rs`.
 
 use std::sync::Arc;
@@ -51,8 +51,9 @@ impl Conn {
         }
     }
 
-    /// No handler takes the content of a request. Left unread it would hold the connection's credit for as long as its client
-    /// pleases, who decides when the response is over and the rest is refused.
+    /// No handler reads the content of a request. If it stayed unread, it would hold the connection's credit
+    /// for as long as the client likes, because the client decides when the response is complete and the rest
+    /// is refused.
     fn drop_content(&mut self, stream: StreamId) {
         let Layers { h3, mut transport, .. } = self.stack.layers();
         while let Ok(Read::Data(_)) = h3.read_data(stream, usize::MAX, &mut transport) {}
@@ -78,12 +79,12 @@ impl Conn {
         let Some(get) = self.http.get.as_ref().filter(|get| get.stream == stream) else { return };
         if let Some(reply) = lock(&get.job.reply).take() {
             let body = ReceiveStream::new(Arc::clone(&get.body), None);
-            // Whoever does not wait any more drops it, and the body is stopped.
+            // A caller that has given up drops it, and the body is stopped.
             drop(reply.send(Ok(Head { status: head.status, headers: head.headers, body })));
         }
     }
 
-    /// Moves the response's content into its box; false if the stream is not the client's request.
+    /// Moves the response's content into its mailbox. False if the stream is not the client's request.
     pub(super) fn pump_body(&mut self, stream: StreamId) {
         let Some(get) = self.http.get.as_ref().filter(|get| get.stream == stream) else { return };
         let body = Arc::clone(&get.body);
@@ -114,7 +115,7 @@ impl Conn {
         }
     }
 
-    /// The exchange is over, and the connection has no other use.
+    /// The exchange has ended, and the connection has no other use.
     fn end_get(&mut self, stream: StreamId, end: RecvEnd) {
         if self.http.get.as_ref().is_none_or(|get| get.stream != stream) {
             return self.close_if_idle();

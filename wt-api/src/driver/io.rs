@@ -1,4 +1,4 @@
-//! Datagrams out of a shard's socket, and what the network says of those that went.
+//! Receives a shard's datagrams, and reads what the network reports about those that it sent.
 
 use std::{
     io::{self},
@@ -26,11 +26,12 @@ use crate::{
     udp::{NetworkReport, is_answer_unreachable},
 };
 
-/// Receive calls of one turn, so that a flood leaves time to answer.
+/// Receive calls in one turn, so that a flood leaves time to answer.
 const RECEIVES: usize = 32;
-/// Bytes after which the connections have their turn, so that their queues, of datagrams above all, hold what came.
+/// Bytes after which the connections get their turn, so that their queues, above all those of datagrams, can
+/// hold them.
 const RECEIVED: usize = 192 << 10;
-/// A client that has been able to receive nothing for so long cannot connect.
+/// A client that cannot receive anything for this long cannot connect.
 const DEAF: Duration = Duration::from_secs(1);
 
 fn to_ecn(ecn: Option<EcnCodepoint>) -> Ecn {
@@ -38,10 +39,10 @@ fn to_ecn(ecn: Option<EcnCodepoint>) -> Ecn {
 }
 
 impl Shard {
-    /// Drains the socket; whether anything came.
+    /// Drains the socket. Returns whether anything arrived.
     pub(super) fn receive(&mut self, cx: &mut Context<'_>, now: Timestamp) -> bool {
         let mut any = false;
-        // While a client knocks, the network's answer counts (RFC 9000 §14.2.1 lets later ones be ignored).
+        // While a client connects, the network's errors count (RFC 9000 §14.2.1 permits ignoring later ones).
         if self.anyone_knocks() {
             any |= self.take_reports(now);
         }
@@ -69,7 +70,7 @@ impl Shard {
                 }
                 Poll::Ready(Err(error)) => {
                     any = true;
-                    // What the network answered says nothing about the socket.
+                    // The network's error says nothing about the socket.
                     if self.take_reports(now) {
                         self.receiver.on_working();
                         continue;
@@ -98,11 +99,11 @@ impl Shard {
         }
     }
 
-    /// One message: a datagram, or several of the same size and origin. What is left of it once applications are to read
-    /// waits, before all others.
+    /// Handles one message: a datagram, or several of the same size and origin. If applications have to read
+    /// first, the rest waits, before all others.
     fn on_message(&mut self, meta: &RecvMeta, mut message: BytesMut, now: Timestamp) {
-        // No answer can go there, and a send that is refused as invalid makes the socket do without what it had not to do
-        // with.
+        // No response can go to port 0. A send that is refused as invalid would make the socket give up
+        // features that are not to blame.
         if meta.addr.port() == 0 {
             return;
         }
@@ -145,7 +146,7 @@ impl Shard {
         }
     }
 
-    /// A datagram that the system gave to the wrong one of the sockets of this address.
+    /// Hands over a datagram that the system delivered to another socket of this address.
     fn forward(&mut self, shard: u8, meta: &DatagramMeta, data: &[u8], now: Timestamp) {
         match self.siblings.forward(shard, meta, data) {
             Handover::Done => {}
@@ -158,7 +159,8 @@ impl Shard {
         }
     }
 
-    /// Takes what came at the other sockets of this address; whether anything did.
+    /// Takes the datagrams that other sockets of this address received for this one. Returns whether there
+    /// were any.
     pub(super) fn receive_forwarded(&mut self, now: Timestamp) -> bool {
         if self.receiver.is_sated() {
             return false;
@@ -171,7 +173,7 @@ impl Shard {
         any
     }
 
-    /// Whether a connection of a client is in its handshake.
+    /// Whether a client's connection is in its handshake.
     fn anyone_knocks(&mut self) -> bool {
         let connections = &self.connections;
         let is_knocking = |index: &usize| {
@@ -182,7 +184,7 @@ impl Shard {
         !self.knocking.is_empty()
     }
 
-    /// Takes what the network reports of datagrams that were sent; whether there was anything.
+    /// Reads what the network reports about sent datagrams. Returns whether there was anything.
     fn take_reports(&mut self, now: Timestamp) -> bool {
         let mut any = false;
         while let Some(NetworkReport { error, to }) = self.socket.take_report() {
@@ -192,8 +194,9 @@ impl Shard {
         any
     }
 
-    /// The network answered what was sent `to` this address. Only connections of clients listen to it. Where the system does
-    /// not say which address that was, one that is alone at the socket does.
+    /// The network reported an error for a datagram sent `to` this address. Only clients' connections use it.
+    /// If the system does not give the address, the error counts for a connection that is alone on the
+    /// socket.
     fn on_socket_error(&mut self, error: &io::Error, to: Option<SocketAddr>, now: Timestamp) {
         tracing::debug!(%error, ?to, "socket error");
         self.surveys.sockets.receive_errors += 1;
@@ -236,7 +239,7 @@ impl Shard {
     }
 }
 
-/// An error of the system again.
+/// Copies an error of the system.
 fn same(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }

@@ -1,9 +1,9 @@
 //! A shard: one UDP socket, its connections, one task, one ordered set of deadlines.
 //!
-//! Each turn drains the socket, then lets the connections with work do it, then sends what they have to say. There
-//! is no channel per datagram and no task per connection.
+//! Each turn drains the socket, then runs the connections with work, then sends their packets. There is no
+//! channel per datagram and no task per connection.
 //!
-//! Owns the loop. Must never know what a frame or a stream means.
+//! Owns the loop. It must never know frames or streams.
 
 mod arrivals;
 mod claims;
@@ -53,12 +53,13 @@ pub(crate) use shard::Shard;
 pub(crate) use siblings::Siblings;
 use state::conn::{Conn, Role};
 
-/// Turns in one poll before other tasks of the runtime get theirs: few, so that what came in them is still in the processor's cache
-/// when its readers run on the same one. Of sixteen, with a hundred streams, 68 MB waited that were cold when they were read.
+/// Turns in one poll before other tasks of the runtime run. With few turns, what arrived is still in the
+/// processor's cache when its readers run on the same core. With sixteen turns and a hundred streams, 68 MB
+/// were no longer in the cache when they were read.
 const TURNS: usize = 4;
 
 impl Shard {
-    /// One turn; whether anything happened.
+    /// Runs one turn. Returns whether anything happened.
     fn turn(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.runtime.now();
         self.inbox.take(&mut self.commands, &mut self.woken, cx);
@@ -79,7 +80,7 @@ impl Shard {
         active || !self.unfinished.is_empty()
     }
 
-    /// Puts a connection on the list of those with work.
+    /// Adds a connection to the list of those with work.
     fn touch(&mut self, index: usize) {
         let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else { return };
         connection.parked = false;
@@ -108,7 +109,7 @@ impl Shard {
             ShardCommand::Stats(reply) => self.surveys.ask(reply),
             ShardCommand::Connections(reply) => {
                 let entry = self.accepted().filter(|connection| !connection.is_over());
-                // Whoever gave up waiting is not there to hear it.
+                // A caller that gave up does not learn of it.
                 let _ = reply.send(entry.map(Conn::handle).collect());
             }
             ShardCommand::GoAway => {
@@ -122,7 +123,7 @@ impl Shard {
                 }
             }
             ShardCommand::CloseSessions(info) => {
-                // Each is woken as if its handle had closed it.
+                // Wakes each one as if its handle had closed it.
                 self.accepted().for_each(|connection| connection.close_sessions(&info));
             }
             ShardCommand::CloseAll => {
@@ -137,7 +138,7 @@ impl Shard {
         }
     }
 
-    /// Whether the connection at this place is one that a server accepted, and did not make.
+    /// Whether the connection in this slot is one that a server accepted rather than made.
     fn is_accepted(&self, index: usize) -> bool {
         self.connections.get(index).and_then(Option::as_ref).is_some_and(|connection| connection.is_server())
     }
@@ -150,7 +151,7 @@ impl Shard {
             .filter(|connection| connection.is_server())
     }
 
-    /// The place of the connection that an attempt came to, if it is still there.
+    /// The slot of the connection that an attempt reached, if it still exists.
     fn place_of(&self, attempt: &Arc<Attempt>) -> Option<usize> {
         let index = *attempt.place.get()?;
         let connection = self.connections.get(index)?.as_ref()?;
@@ -167,7 +168,8 @@ impl Shard {
             return quietly(|| race.fail(remote, ErrorCause::NoSocket { remote }));
         };
         if self.server.is_some() {
-            // Clients of the server's do not need them: its own peers are known to be there.
+            // A server's client does not need reports: the peers of the server's connections are known to
+            // exist.
             self.socket.want_reports();
         }
         if self.socket.may_fragment() {
@@ -201,7 +203,7 @@ impl Shard {
         self.touch(index);
     }
 
-    /// Wakes the connections whose time has come.
+    /// Wakes the connections whose deadline has passed.
     fn expire(&mut self, now: Timestamp) -> bool {
         let mut any = false;
         while let Some((at, index)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
@@ -216,7 +218,7 @@ impl Shard {
         any
     }
 
-    /// Lets the connections with work work.
+    /// Runs the connections with work.
     fn process(&mut self, now: Timestamp) {
         for position in 0..self.dirty.len() {
             let Some(&index) = self.dirty.get(position) else { break };
@@ -233,7 +235,7 @@ impl Shard {
         }
     }
 
-    /// After a connection has sent what it could: its deadline, or its end.
+    /// Updates a connection's deadline after it has sent what it could, or ends it.
     fn settle(&mut self, index: usize, now: Timestamp) {
         let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else { return };
         (connection.dirty, connection.parked) = (false, false);
@@ -242,7 +244,8 @@ impl Shard {
         self.schedule(index, now, None);
     }
 
-    /// Puts a connection's deadline into the shard's, no earlier than `not_before`; or ends it, if it is drained.
+    /// Registers a connection's deadline with the shard, no earlier than `not_before`; or ends it if it is
+    /// drained.
     fn schedule(&mut self, index: usize, now: Timestamp, not_before: Option<Timestamp>) {
         let Some(next) = self.enter(index, now, |connection| connection.poll_timeout()) else { return };
         let next = next.map(|next| not_before.map_or(next, |least| next.max(least)));
@@ -261,7 +264,7 @@ impl Shard {
             if let Some(at) = connection.deadline {
                 self.deadlines.remove(&(at, index));
             }
-            // Also where the socket took none of it.
+            // Also if the socket accepted none of it.
             connection.on_all_sent();
             let connection = slot.take();
             connection.iter().for_each(|connection| self.retire(index, connection));
@@ -270,14 +273,14 @@ impl Shard {
         }
     }
 
-    /// Whether the task is over at this time, if nothing else happens.
+    /// Whether the task ends at this time if nothing else happens.
     fn is_done(&self, at: Timestamp) -> bool {
-        // A server that is cut off does not stay to repeat its last words: its port is to be free.
+        // A server that is cut off does not stay to repeat its last packets: its port has to become free.
         let (finished, stays) = match self.server {
             Some(_) => (self.closing, !self.cut_off),
             None => (!self.kept, true),
         };
-        // Last words that do not leave are not waited for.
+        // The task does not wait for last packets that cannot leave.
         let stuck = self.sender.is_stuck(at);
         let mut connections = self.connections.iter().flatten();
         finished
@@ -285,7 +288,7 @@ impl Shard {
             && connections.all(|connection| !stays && (stuck || connection.has_said_all()))
     }
 
-    /// When the task has to have a turn although nothing comes.
+    /// When the task needs a turn although nothing arrives.
     fn next_deadline(&self) -> Option<Timestamp> {
         let connections = self.deadlines.first().map(|(at, _)| *at);
         let end = self.sender.stuck_at().filter(|at| self.is_done(*at));
@@ -312,14 +315,14 @@ impl Future for Shard {
 }
 
 impl Shard {
-    /// Exchanges the buffers of the runtime for the shard's, which are none.
+    /// Exchanges the runtime's buffers for the shard's empty ones.
     fn swap(&mut self, buffers: &mut Buffers) {
         std::mem::swap(&mut self.receiver.buffers, &mut buffers.blocks);
         std::mem::swap(&mut self.sender.buffer, &mut buffers.train);
     }
 
-    /// Streams that were opened before the tasks that asked for them ran are told to the peer: with what these have written,
-    /// else alone.
+    /// Announces streams that were opened before their tasks ran: with the data that these have written, or
+    /// alone.
     fn announce(&mut self) {
         if self.unannounced.is_empty() {
             return;
@@ -327,23 +330,23 @@ impl Shard {
         let now = self.runtime.now();
         for index in std::mem::take(&mut self.unannounced) {
             self.touch(index);
-            // What was written goes first, in the same packet.
+            // Written data goes first, in the same packet.
             self.enter(index, now, Conn::process);
             self.enter(index, now, Conn::announce);
         }
     }
 
-    /// Some turns; ready when the task is over.
+    /// Runs some turns. Ready when the task has ended.
     fn poll_turns(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let shard = self;
         shard.receiver.begin();
         for _ in 0..TURNS {
             let mut active = shard.turn(cx);
-            // A connection that was asked for meanwhile is still made here.
+            // A connection that was requested meanwhile is still made here.
             if shard.is_done(shard.runtime.now()) && (shard.server.is_some() || shard.inbox.close_if_idle()) {
                 return Poll::Ready(());
             }
-            // Who reads datagrams does so before more come.
+            // Readers of datagrams read before more are received.
             if shard.receiver.is_sated() {
                 break;
             }
@@ -360,7 +363,7 @@ impl Shard {
 }
 
 impl Drop for Shard {
-    /// The task ends, or its runtime does: sessions that were still to join go elsewhere.
+    /// The task ends, or its runtime does: sessions that still wanted to join use another connection.
     fn drop(&mut self) {
         for command in self.inbox.close() {
             match command {
@@ -370,7 +373,7 @@ impl Drop for Shard {
                     quietly(|| connect.race.fail(connect.attempt.remote, cause));
                 }
                 ShardCommand::GiveUp(_) | ShardCommand::Release => {}
-                // Who waits for an answer hears that there is none.
+                // Callers that wait for a reply learn that there is none.
                 ShardCommand::GoAway | ShardCommand::CloseSessions(_) | ShardCommand::CloseAll => {}
                 ShardCommand::Connections(_) | ShardCommand::Stats(_) => {}
             }

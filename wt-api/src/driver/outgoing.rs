@@ -1,4 +1,4 @@
-//! What a shard's socket did not take yet. What a refusal means for the socket, [`Trains`] decides.
+//! What a shard's socket has not accepted yet. [`Trains`] decides what a refusal means for the socket.
 
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
@@ -12,39 +12,41 @@ use crate::{
     udp::{Progress, SendTrouble, Train, Trains},
 };
 
-/// Trains that a connection sends before another one has its turn.
+/// Batches that a connection sends before another one gets its turn.
 pub(super) const TRAINS: usize = 8;
-/// Answers without a connection that wait for the socket.
+/// Stateless responses that wait for the socket.
 pub(super) const RESPONSES: usize = 64;
-/// A socket that takes nothing is tried again after this time, be it never said to take more.
+/// A socket that accepts nothing is tried again after this time, even if the system never reports it as
+/// writable.
 pub(super) const RETRY: Duration = Duration::from_millis(100);
-/// How often the clock of a connection may strike while the socket takes nothing: most of what clocks ask for is a packet.
+/// How often a connection's timers run while the socket accepts nothing: most of them only request a packet.
 pub(super) const PARKED: Duration = Duration::from_millis(100);
-/// A socket that has taken nothing for so long is stuck: a task that has only last words to say ends without them.
+/// A socket that has accepted nothing for this long is stuck: a task that only has last packets to send ends
+/// without them.
 pub(super) const STUCK: Duration = Duration::from_secs(1);
-/// The least that a path has to carry (RFC 9000 §14).
+/// The smallest datagram size that a path has to carry (RFC 9000 §14).
 pub(super) const LEAST: usize = 1200;
 
-/// What the socket did not take.
+/// What the socket has not accepted.
 pub(super) struct Sender {
     pub(super) trains: Trains,
-    /// Where trains are written; the runtime's, and none unless the shard is being polled.
+    /// Where batches are written. The runtime's buffer, and empty unless the shard is being polled.
     pub(super) buffer: Vec<u8>,
     pub(super) waiting: Option<Waiting>,
     pub(super) responses: VecDeque<Response>,
-    /// When the system is asked again that had no memory.
+    /// When to try again after the system had no memory.
     pub(super) again_at: Option<Timestamp>,
-    /// When the socket is tried again that said it is full.
+    /// When to try again after the socket was full.
     pub(super) retry_at: Option<Timestamp>,
-    /// Since when the socket has taken nothing of what there is.
+    /// Since when the socket has accepted nothing.
     pub(super) refusing_since: Option<Timestamp>,
-    /// That it is stuck was told.
+    /// Whether the log says that it is stuck.
     pub(super) told: bool,
 }
 
-/// A train that the socket did not take all of.
+/// A batch that the socket has only partly accepted.
 pub(super) struct Waiting {
-    /// The connection's place in the shard.
+    /// The connection's slot in the shard.
     pub(super) index: usize,
     pub(super) train: Train,
     pub(super) contents: Vec<u8>,
@@ -52,13 +54,13 @@ pub(super) struct Waiting {
 
 /// Why sending stopped.
 pub(super) enum Stop {
-    /// The socket takes nothing more.
+    /// The socket accepts nothing more.
     Full,
     /// The system has no memory before this time.
     NoMemory(Timestamp),
 }
 
-/// How far a connection came.
+/// How far a connection got.
 pub(super) enum Sent {
     All,
     /// There may be more; others have their turn first.
@@ -80,7 +82,7 @@ impl Sender {
         }
     }
 
-    /// Queues an answer that belongs to no connection; beyond a limit it is dropped (false).
+    /// Queues a stateless response. False: it was dropped, because the queue is full.
     pub(super) fn queue(&mut self, response: Response) -> bool {
         let room = self.responses.len() < RESPONSES;
         if room {
@@ -93,12 +95,12 @@ impl Sender {
         self.waiting.is_some() || !self.responses.is_empty()
     }
 
-    /// When the shard has to have a turn, for it is not woken.
+    /// When the shard needs a turn, because nothing wakes it.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.again_at.into_iter().chain(self.retry_at).min()
     }
 
-    /// When the socket is stuck, if it goes on as it does.
+    /// When the socket counts as stuck, if it accepts nothing until then.
     pub(super) fn stuck_at(&self) -> Option<Timestamp> {
         self.refusing_since.map(|since| since + STUCK)
     }
@@ -107,7 +109,7 @@ impl Sender {
         self.stuck_at().is_some_and(|at| at <= now)
     }
 
-    /// Why nothing leaves, once that has lasted; told once.
+    /// Why nothing leaves, once that has lasted; reported once.
     pub(super) fn trouble(&mut self, now: Timestamp) -> Option<Arc<io::Error>> {
         if !self.is_stuck(now) {
             return None;
@@ -120,7 +122,7 @@ impl Sender {
         Some(Arc::new(error))
     }
 
-    /// What a try gave: whether the socket took all (`stopped`: not), and whether it took anything.
+    /// Records the result of a try: whether it stopped early, and whether the socket accepted anything.
     pub(super) fn note(&mut self, now: Timestamp, stopped: bool, took: bool) {
         if !stopped {
             (self.refusing_since, self.told) = (None, false);
@@ -131,7 +133,7 @@ impl Sender {
         }
     }
 
-    /// Sends some of what a connection has to say.
+    /// Sends some of a connection's packets.
     pub(super) fn send_trains(
         &mut self,
         index: usize,
@@ -162,13 +164,13 @@ impl Sender {
         (Sent::Turn, SendTrouble::default())
     }
 
-    /// Sends what waits and belongs to no connection.
+    /// Sends the waiting stateless responses.
     pub(super) fn send_responses(&mut self, socket: &dyn DatagramSocket, now: Timestamp) -> Result<(), Stop> {
         while let Some(Response { remote, local_ip, bytes }) = self.responses.front() {
             let (size, segment_size) = (bytes.len(), bytes.len());
             let transmit =
                 Transmit { remote: *remote, local_ip: *local_ip, ecn: Ecn::NotEct, size, segment_size };
-            // Nobody waits for trouble of an answer: who asked asks again.
+            // No connection cares about a failed response: the peer asks again.
             self.trains.send(socket, &mut Train::new(transmit), bytes).settle(now)?;
             self.responses.pop_front();
         }

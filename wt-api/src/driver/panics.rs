@@ -1,4 +1,4 @@
-//! Code of the application that panics: catching that, and its message.
+//! Catches panics of the application's code, with their messages.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -7,7 +7,7 @@ use std::{
 
 use crate::error::ErrorCause;
 
-/// Code of the application panicked, with this message.
+/// The application's code panicked, with this message.
 #[derive(Clone, Debug)]
 pub(crate) struct Panicked(pub(super) Arc<str>);
 
@@ -17,7 +17,7 @@ impl Panicked {
     }
 }
 
-/// Runs what may call code of the application. What `work` changed may be halfway done if that panics.
+/// Runs code that may call the application's. If that panics, what `work` changed may be inconsistent.
 pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         let text = payload.downcast_ref::<String>().map(String::as_str);
@@ -26,8 +26,8 @@ pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     })
 }
 
-/// The same where nothing is left to be done about it, and the panic that a peer caused was told before. At a level that
-/// is off by default: a peer that makes one waker panic can make thousands.
+/// The same where nothing can be done about it any more, and the panic that a peer caused was already logged.
+/// It logs at a level that is off by default: a peer that makes one waker panic can make thousands panic.
 pub(super) fn quietly(work: impl FnOnce()) {
     if let Err(Panicked(message)) = contain(work) {
         tracing::debug!(%message, "code of the application panicked");

@@ -1,6 +1,6 @@
-//! The connection as such: what its handles want, and why this end closes it.
+//! The connection as such: requests of its handles, and the reasons for which this end closes it.
 //!
-//! Owns the reasons of this end. QUIC knows only that it was told to close.
+//! Owns the reasons of this end. QUIC only knows that it was told to close.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ use crate::{
     parameters::ConnectionParameters,
 };
 
-/// What a server that shuts down tells its clients.
+/// The reason that clients get when a server shuts down.
 const SHUTDOWN: &str = "the server shuts down";
 
 impl Conn {
-    /// The connection for an application.
+    /// The connection's handle for an application.
     pub(super) fn handle(&self) -> Connection {
         Connection::new(Arc::clone(&self.boxes))
     }
 
-    /// Closes the connection; the first reason counts, and that of the peer if it came before.
+    /// Closes the connection. The first reason counts; that is the peer's if it came before.
     fn part(&mut self, by: ConnectionCloser, code: u64, reason: &str) {
         let now = self.stack.now;
         if self.stack.quic.is_closed() {
@@ -31,15 +31,15 @@ impl Conn {
         }
         let cause = ErrorCause::ConnectionClosed { by, code, reason: reason.into() };
         self.parting = Some(cause.clone());
-        // What came before can still be read. QUIC forgets it.
+        // Data that arrived before can still be read. QUIC drops it.
         self.drain_streams(None);
         self.deliver_datagrams();
         self.stack.quic.close(now, code, reason.as_bytes());
-        // Before anybody finds the streams gone and nothing said why.
+        // Before any caller finds the streams gone without a reason.
         self.conclude(&cause);
     }
 
-    /// The connection has no other use.
+    /// Closes a connection that has no other use.
     pub(super) fn part_unused(&mut self) {
         self.part(ConnectionCloser::Unused, H3_NO_ERROR, "");
     }
@@ -49,7 +49,7 @@ impl Conn {
         self.part(ConnectionCloser::Shutdown, H3_NO_ERROR, SHUTDOWN);
     }
 
-    /// What the handles of the connection want.
+    /// Processes the requests of the connection's handles.
     pub(super) fn process_wishes(&mut self) {
         let now = self.stack.now;
         let ConnectionWishes { congestion, close, counts } = self.boxes.about().take_wishes();
@@ -58,7 +58,7 @@ impl Conn {
         }
         if !counts.is_empty() {
             let stats = self.stack.quic.stats();
-            // Whoever gave up waiting is not there to hear it.
+            // A caller that gave up does not learn of it.
             for reply in counts {
                 let _ = reply.send(stats);
             }
@@ -68,7 +68,7 @@ impl Conn {
         }
     }
 
-    /// An application of this end has closed the connection: no session of it goes elsewhere.
+    /// Whether an application of this end has closed the connection: no session of it tries another one.
     pub(super) fn is_closed_by_application(&self) -> bool {
         let by = match &self.parting {
             Some(ErrorCause::ConnectionClosed { by, .. }) => Some(*by),
@@ -77,7 +77,7 @@ impl Conn {
         by == Some(ConnectionCloser::ThisApplication)
     }
 
-    /// Who closed, and why, if it was an application or this end of its own accord.
+    /// Who closed, and why, if it was an application or this end itself.
     pub(super) fn closed_cause(&self, error: &ConnectionError) -> Option<ErrorCause> {
         match error {
             ConnectionError::LocallyClosed => self.parting.clone(),
@@ -89,7 +89,7 @@ impl Conn {
         }
     }
 
-    /// The handshake is complete: what was agreed upon in it.
+    /// Reports what the handshake negotiated, once it is complete.
     pub(super) fn tell_parameters(&self) {
         let peer = self.stack.quic.peer_parameters();
         self.boxes.about().set_parameters(ConnectionParameters {

@@ -1,4 +1,4 @@
-//! What a shard receives into, and how much of it at once.
+//! The buffers that a shard receives into, and how much it receives at once.
 
 use std::{
     collections::VecDeque,
@@ -13,18 +13,18 @@ use quinn_udp::RecvMeta;
 
 use crate::{buffers::BATCH, socket::DatagramSocket};
 
-/// The largest message: a train of segments that the kernel joined.
+/// The largest message: several datagrams that the kernel joined.
 const MESSAGE: usize = 64 << 10;
-/// Buffers are made in this size and handed out in slices.
+/// Buffers have this size and are handed out in slices.
 pub(super) const BLOCK: usize = 256 << 10;
-/// Datagrams of applications that one poll takes, and the bytes they come in: then the tasks that read them have their turn,
-/// be there only one thread. A quarter of what waits for an application by default, and whatever came meanwhile waits
-/// in the socket: more at once would push out what nobody could have read.
+/// Datagrams of applications that one poll accepts, and their bytes: then the tasks that read them get their
+/// turn, even on a single thread. This is a quarter of what waits for an application by default. Later
+/// datagrams wait in the socket: more at once would displace some that nobody could have read.
 const DATAGRAMS: u64 = 256;
 const DATAGRAM_BYTES: usize = 128 << 10;
 
-/// Failures in a row after which receiving pauses: the network's answers come one by one, and a socket that fails each time
-/// would keep a processor busy with nothing.
+/// Failures in a row after which receiving pauses. The network's errors arrive one by one, and a socket that
+/// fails each time would keep a processor busy for nothing.
 pub(super) const FAILURES: u32 = 16;
 /// The first pause; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -33,20 +33,21 @@ const DOUBLINGS: u32 = 9;
 /// Receives into the buffers of the runtime.
 #[derive(Default)]
 pub(super) struct Receiver {
-    /// None unless the shard is being polled.
+    /// Empty unless the shard is being polled.
     pub(super) buffers: [BytesMut; BATCH],
     pub(super) metas: [RecvMeta; BATCH],
-    /// Messages, of one receive call at most, or what is left of them, that came behind the last datagram that was taken.
+    /// Messages, of at most one receive call, or the rest of them, that arrived after the last accepted
+    /// datagram.
     pub(super) waiting: VecDeque<(RecvMeta, BytesMut)>,
-    /// Datagrams of applications that this poll took.
+    /// Datagrams of applications that this poll accepted.
     pub(super) datagrams: u64,
     pub(super) datagram_bytes: usize,
     /// A connection has so many events that the tasks which wait for them are to run first.
     pub(super) has_many_events: bool,
-    /// Failures since anything came, or nothing was there; when that began.
+    /// Failures since anything arrived, or since there was nothing to receive, and when they started.
     pub(super) failures: u32,
     pub(super) failing_since: Option<Timestamp>,
-    /// When the socket is asked again.
+    /// When to try the socket again.
     pub(super) again_at: Option<Timestamp>,
 }
 
@@ -59,8 +60,8 @@ impl Receiver {
     ) -> Poll<io::Result<usize>> {
         for buffer in &mut self.buffers {
             if buffer.len() < MESSAGE {
-                // The allocator zeroes a block that it recycles. Copying each datagram out of buffers that are kept was
-                // no cheaper when measured with the example `bulk`.
+                // The allocator zeroes a block that it recycles. Copying each datagram out of permanent
+                // buffers was no cheaper when measured with the example `bulk`.
                 *buffer = BytesMut::zeroed(BLOCK);
             }
         }
@@ -68,23 +69,23 @@ impl Receiver {
         socket.poll_recv(cx, &mut slices, &mut self.metas)
     }
 
-    /// The message of this place in the batch.
+    /// The message at this position in the batch.
     pub(super) fn message(&mut self, position: usize) -> Option<(RecvMeta, BytesMut)> {
         let (meta, buffer) = (self.metas.get(position)?, self.buffers.get_mut(position)?);
         Some((*meta, buffer.split_to(meta.len.min(buffer.len()))))
     }
 
-    /// The shard is polled: applications may have read since.
+    /// The shard is polled: applications may have read since the last poll.
     pub(super) fn begin(&mut self) {
         (self.datagrams, self.datagram_bytes, self.has_many_events) = (0, 0, false);
     }
 
-    /// Applications are to read first.
+    /// Whether applications have to read first.
     pub(super) fn is_sated(&self) -> bool {
         self.datagrams >= DATAGRAMS || self.datagram_bytes >= DATAGRAM_BYTES || self.has_many_events
     }
 
-    /// When the shard has to have a turn, for it is not woken.
+    /// When the shard needs a turn, because nothing wakes it.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.again_at
     }
@@ -94,7 +95,7 @@ impl Receiver {
         (self.failures, self.failing_since) = (0, None);
     }
 
-    /// The socket failed: whether it is to be left alone for a while.
+    /// The socket failed. Returns whether to pause receiving.
     pub(super) fn on_failure(&mut self, now: Timestamp) -> bool {
         self.failures = self.failures.saturating_add(1);
         self.failing_since.get_or_insert(now);
@@ -103,7 +104,7 @@ impl Receiver {
         true
     }
 
-    /// A datagram of this many bytes came, with so many datagrams of the application.
+    /// Counts a datagram of this many bytes, with this many datagrams of the application.
     pub(super) fn count(&mut self, datagrams: u64, bytes: usize) {
         if datagrams > 0 {
             self.datagrams += datagrams;

@@ -1,9 +1,10 @@
-//! A server's responses to plain requests: whose turn it is, what they hold, what goes out next.
+//! A server's responses to plain requests: the order of their turns, the memory that they hold, and what is
+//! sent next.
 //!
-//! The application's content is in memory as soon as the handler was called, and the peer decides how long: until all of it
-//! is acknowledged, for what QUIC holds of a piece keeps all of it. So the handler is called for as many requests as a
-//! connection has room for, and the others wait. Heads that wait are bounded as well: beyond that bound HTTP/3 leaves
-//! requests unread.
+//! The application's content is in memory as soon as the handler was called, and the peer decides for how
+//! long: until all of it is acknowledged, because a part of a piece that QUIC holds keeps the whole piece. So
+//! the handler is called for as many requests as the connection has room for, and the others wait. Waiting
+//! header sections are limited as well: beyond that limit HTTP/3 leaves requests unread.
 
 use std::sync::Arc;
 
@@ -26,26 +27,27 @@ use crate::reception::{
     plain::{Body, HttpRequest, HttpResponse, Sound},
 };
 
-/// What the heads of requests that wait cost, in bytes, before further ones are left unread.
+/// The cost of waiting requests' header sections, in bytes, above which further ones stay unread.
 pub(super) const MAX_HEADS: usize = 256 << 10;
-/// Pieces of one response before others have their turn.
+/// Pieces of one response before others get their turn.
 const PIECES: usize = 8;
-/// How much of a connection's turn a piece takes, as much as so many events: asking for it is code of the application.
+/// How much of a connection's turn a piece takes, as a number of events: getting one calls code of the
+/// application.
 const PIECE: usize = 8;
-/// What became of an attempt to go on with a response.
+/// The result of an attempt to continue a response.
 enum Gone {
-    /// HTTP/3 takes more later, and says so.
+    /// HTTP/3 accepts more later, and reports that.
     Blocked,
-    /// The others have their turn.
+    /// Others get their turn.
     Turn,
     /// There is no room for its next piece.
     Full,
-    /// All was taken, or nothing will be.
+    /// All of it was accepted, or nothing more will be.
     Over,
 }
 
 impl Conn {
-    /// A plain request: the server's handler answers, when it is its turn.
+    /// A plain request arrived: the server's handler answers when it is the request's turn.
     pub(super) fn on_request(&mut self, stream: StreamId, head: Box<RequestHead>) {
         let Role::Server(server) = &self.role else { return };
         if head.is_connect() {
@@ -71,14 +73,14 @@ impl Conn {
         }
     }
 
-    /// RFC 9114 §5.2: nothing was done about the request, so its client may send it elsewhere.
+    /// RFC 9114 §5.2: the request was not processed, so its client may send it elsewhere.
     fn reject(&mut self, stream: StreamId) {
         let Layers { h3, mut transport, .. } = self.stack.layers();
         h3.reset(stream, code::H3_REQUEST_REJECTED, &mut transport);
         h3.stop(stream, code::H3_REQUEST_REJECTED, &mut transport);
     }
 
-    /// The server shuts down: requests that wait are not answered here.
+    /// The server shuts down and does not answer waiting requests.
     pub(super) fn reject_waiting(&mut self) {
         for Waiting { stream, .. } in std::mem::take(&mut self.http.responses.waiting) {
             self.reject(stream);
@@ -86,8 +88,8 @@ impl Conn {
         self.http.responses.heads = 0;
     }
 
-    /// The response is over, or nobody wants it. What its client still has to say does not keep the stream and its credit
-    /// (RFC 9114 §4.1).
+    /// The response is complete, or no longer wanted. Unread request content must not keep the stream and its
+    /// credit (RFC 9114 §4.1).
     pub(super) fn end_content(&mut self, stream: StreamId) {
         if self.is_server() {
             let Layers { h3, mut transport, .. } = self.stack.layers();
@@ -95,7 +97,7 @@ impl Conn {
         }
     }
 
-    /// Nothing more is sent on the stream, nor read, for something went wrong here.
+    /// Ends both directions of the stream after an error on this side.
     fn abandon(&mut self, stream: StreamId) {
         let Layers { h3, mut transport, .. } = self.stack.layers();
         h3.reset(stream, code::H3_INTERNAL_ERROR, &mut transport);
@@ -104,7 +106,7 @@ impl Conn {
 
     fn answer(&mut self, server: &ServerShared, stream: StreamId, head: RequestHead) {
         let now = self.stack.now;
-        // One body for each connection would be as many as there are connections.
+        // A body for each connection would mean as many bodies as connections.
         if self.stack.quic.is_memory_nearly_spent() {
             return self.reject(stream);
         }
@@ -113,7 +115,8 @@ impl Conn {
             HttpRequest { method: head.method, path, headers: head.headers, connection: self.handle() };
         let answer = server.answer(&request, now);
         let Err(error) = self.respond(stream, request.method == Method::HEAD, answer) else { return };
-        // Nothing of it was sent: it has a field that HTTP/3 does not have, or more fields than the client takes.
+        // Nothing of it was sent: a field is invalid in HTTP/3, or there are more fields than the client
+        // accepts.
         if matches!(error, SendError::Invalid(_) | SendError::TooLarge { .. }) {
             server.tell_of_answer(&request.path, &error.to_string(), now);
             let answer = Sound::empty(StatusCode::INTERNAL_SERVER_ERROR);
@@ -146,8 +149,9 @@ impl Conn {
         Ok(())
     }
 
-    /// Calls the handler for requests that waited, and goes on with responses that can, for a part of the turn: `left` of it is
-    /// counted off. An application whose content never ends must not hold up its own other streams.
+    /// Calls the handler for waiting requests, and continues responses, for a part of the turn, which it
+    /// counts down from `left`. Endless content of an application must not block the application's other
+    /// streams.
     pub(super) fn process_responses(&mut self, left: &mut usize) {
         let Role::Server(server) = &self.role else { return };
         let server = Arc::clone(server);
@@ -174,7 +178,8 @@ impl Conn {
         *left += share;
     }
 
-    /// One of the requests that HTTP/3 left unread comes in if there is room for its head; true if there was one.
+    /// Lets HTTP/3 read one of the requests that it left unread, if there is room for its header section.
+    /// True if there was one.
     fn read_held_request(&mut self) -> bool {
         let now = self.stack.now;
         let Layers { sessions, h3, mut transport } = self.stack.layers();
@@ -186,7 +191,7 @@ impl Conn {
         read
     }
 
-    /// Sends what there is room for of a response.
+    /// Sends as much of a response as there is room for.
     fn go_on(&mut self, server: &ServerShared, stream: StreamId, share: &mut usize) {
         match self.pump_response(server, stream, share) {
             Gone::Blocked => {}
@@ -198,7 +203,7 @@ impl Conn {
                 }
             }
             Gone::Over => {
-                // Another one is the oldest now.
+                // Now another response is the oldest.
                 let responses = &mut self.http.responses;
                 responses.sending.remove(&stream);
                 responses.ready.extend(responses.parked.drain(..));

@@ -1,7 +1,7 @@
-//! Datagrams into a shard's socket.
+//! Sends datagrams through a shard's socket.
 //!
-//! Owns what the socket did not take yet. What a refusal means for the socket, [`Trains`](crate::udp::Trains) decides; what
-//! it means for the connection, the connection.
+//! Owns what the socket has not accepted yet. [`Trains`](crate::udp::Trains) decides what a refusal means for
+//! the socket, and the connection decides what it means for itself.
 
 use std::{io, sync::Arc, task::Context};
 
@@ -16,7 +16,7 @@ use super::{
 use crate::udp::SendTrouble;
 
 impl Shard {
-    /// Sends what the connections with work have to say. True: there is more, and it can be sent now.
+    /// Sends the packets of the connections with work. True: there is more, and the socket accepts more now.
     pub(super) fn transmit(&mut self, cx: &mut Context<'_>, now: Timestamp) -> bool {
         if self.sender.again_at.is_some_and(|at| at > now) {
             self.park(now);
@@ -29,7 +29,7 @@ impl Shard {
         if stop.is_some() {
             self.park(now);
         }
-        // A turn that ended with work left over goes on, unless the socket is what it waits for.
+        // A turn that ended with work left continues, unless it waits for the socket.
         match stop {
             Some(Stop::NoMemory(at)) => {
                 self.sender.again_at = Some(at);
@@ -43,13 +43,14 @@ impl Shard {
         }
     }
 
-    /// Connections that wait for the socket have clocks all the same: their time ends, whether or not anything leaves.
+    /// Connections that wait for the socket still run their timers: their timeouts expire whether or not
+    /// anything leaves.
     fn park(&mut self, now: Timestamp) {
         let trouble = self.sender.trouble(now);
         for position in 0..self.dirty.len() {
             let Some(&index) = self.dirty.get(position) else { break };
             let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else { continue };
-            // One whose next clock is far away hears all the same why it waits.
+            // A connection whose next timer is far away also learns why it waits.
             if let Some(trouble) = &trouble
                 && !connection.is_stuck()
             {
@@ -62,14 +63,14 @@ impl Shard {
         }
     }
 
-    /// What the socket did not take before.
+    /// Sends what the socket did not accept before.
     fn send_waiting(&mut self, now: Timestamp) -> Result<(), Stop> {
         if let Some(mut waiting) = self.sender.waiting.take() {
             let Waiting { index, train, contents } = &mut waiting;
             match self.sender.trains.send(&*self.socket, train, contents).settle(now) {
                 Ok(trouble) => {
                     let (index, remote) = (*index, train.transmit().remote);
-                    // Its place may be another connection's by now.
+                    // The slot may belong to another connection by now.
                     let same =
                         self.enter(index, now, |connection| connection.quic().remote_address() == remote);
                     if same == Some(true) && !trouble.is_none() {
@@ -113,7 +114,8 @@ impl Shard {
                 if !trouble.is_none() {
                     self.on_send_trouble(index, trouble, now);
                 }
-                // Sending made room for what waits above: that follows at once, and not with the next packet of the peer.
+                // Sending made room for waiting data above: that follows at once, and not only with the
+                // peer's next packet.
                 let follows = self.enter(index, now, |connection| connection.quic().has_events());
                 if matches!(sent, Sent::All) && follows == Some(true) { Sent::Turn } else { sent }
             }
@@ -124,19 +126,19 @@ impl Shard {
         }
     }
 
-    /// Not all of a train left.
+    /// The socket accepted only a part of a batch.
     fn on_send_trouble(&mut self, index: usize, trouble: SendTrouble, now: Timestamp) {
         let SendTrouble { too_large, mut failed } = trouble;
         self.surveys.sockets.too_large += u64::from(too_large.is_some());
         self.surveys.sockets.send_errors += u64::from(failed.is_some());
         if let Some(size) = too_large {
             self.enter(index, now, |connection| connection.quic().handle_datagram_refused(now, size));
-            // Nothing smaller can be tried.
+            // No smaller size can be tried.
             if size <= LEAST {
                 failed.get_or_insert_with(|| io::Error::other("its link takes no datagrams of 1200 bytes"));
             }
         }
-        // A refusal answers what was sent before, perhaps by another connection; whose it is, the report says.
+        // A refusal concerns an earlier datagram, perhaps of another connection; the report says which.
         if let Some(error) = failed.filter(|error| error.kind() != io::ErrorKind::ConnectionRefused) {
             self.enter(index, now, |connection| connection.on_unreachable(error));
         }

@@ -1,5 +1,5 @@
-//! The sending halves of streams: from the boxes into QUIC, with commits, chunks that go whole or not at all, and resets
-//! that wait for what was committed.
+//! The sending halves of streams: from the mailboxes into QUIC, with commits, atomic chunks, and resets that
+//! wait for committed data.
 
 use bytes::Buf;
 use h3_core::transport::ConnTransport;
@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl Conn {
-    /// Moves what the box holds into QUIC.
+    /// Moves the mailbox's data into QUIC.
     pub(super) fn pump_send(&mut self, id: StreamId) {
         let Some(DriverStream { send: Some(sending), session: key, .. }) = self.streams.get_mut(&id) else {
             return;
@@ -58,8 +58,8 @@ impl Conn {
         }
     }
 
-    /// Writes what is pending, and the end if nothing is left and `finish` says so. A code: all of what was to arrive before a
-    /// reset is with QUIC, which is to have that now.
+    /// Writes pending data, and the end if nothing is left and `finish` is set. Returns a code if QUIC has
+    /// everything that has to arrive before a reset, which QUIC should get now.
     fn write_out(&mut self, id: StreamId, finish: bool) -> Result<Option<u32>, StreamError> {
         let Some(DriverStream { send: Some(sending), .. }) = self.streams.get_mut(&id) else {
             return Ok(None);
@@ -75,7 +75,7 @@ impl Conn {
         Ok(sending.reset)
     }
 
-    /// Writes a chunk that the application gave apart, if the peer's limits permit all of it now.
+    /// Writes an atomic chunk, if the peer's limits permit all of it now.
     fn admit(&mut self, id: StreamId, atomic: Atomic) {
         let capacity = self.stack.quic.send_capacity(id).unwrap_or(0);
         let capacity = self.stack.sessions.data_left(id).map_or(capacity, |left| left.min(capacity));
@@ -87,11 +87,11 @@ impl Conn {
         }
     }
 
-    /// The counts of a sending half, the payload alone; `None` once it is over.
+    /// The counters of a sending half, payload only; `None` once it has ended.
     pub(super) fn send_counts(&mut self, id: StreamId) -> Option<StreamCounts> {
         let sending = self.streams.get(&id)?.send.as_ref()?;
         let stats = self.stack.quic.send_stream_stats(id)?;
-        // What QUIC counts begins with the session's preface.
+        // QUIC's counters include the session's preface.
         let preface = stats.bytes_written.saturating_sub(sending.accepted);
         Some(StreamCounts {
             written: sending.shared.counts().written,
@@ -100,7 +100,7 @@ impl Conn {
         })
     }
 
-    /// How far a session's finished streams have come.
+    /// How far a session's finished streams have got.
     pub(super) fn progress(&mut self, key: u32) -> Progress {
         let finishing = |stream: &DriverStream| {
             stream.session == key && stream.send.as_ref().is_some_and(|sending| sending.finishing)
@@ -124,7 +124,7 @@ impl Conn {
         sum
     }
 
-    /// A session's client ranks it anew (RFC 9218 §7).
+    /// A session's client changes its priority (RFC 9218 §7).
     pub(super) fn rank_session(&mut self, key: u32, urgency: u8) {
         let Some(entry) = self.table.get_mut(key) else { return };
         entry.urgency = urgency;
@@ -151,7 +151,7 @@ impl Conn {
         self.close_when_acknowledged(key);
     }
 
-    /// A sending half is over.
+    /// A sending half has ended.
     pub(super) fn end_send(&mut self, id: StreamId, end: SendEnd) {
         let counts = self.send_counts(id).unwrap_or_default();
         self.end_send_with(id, end, counts);
@@ -162,7 +162,7 @@ impl Conn {
         let Some(sending) = stream.send.take() else { return };
         if let Some(entry) = self.table.get_mut(stream.session) {
             entry.finishing = entry.finishing.saturating_sub(usize::from(sending.finishing));
-            // The group of those that chose none has nobody who could ask.
+            // The default group has no handle that could ask for counters.
             if sending.rank.group != 0 {
                 *entry.groups.entry(sending.rank.group).or_default() += counts;
             }
@@ -174,7 +174,7 @@ impl Conn {
     }
 }
 
-/// Hands what is pending to QUIC. False: it takes more later.
+/// Passes pending data to QUIC. False: it accepts more later.
 fn write_pending(
     id: StreamId,
     sending: &mut Sending,

@@ -18,9 +18,9 @@ use crate::{
     reception::{Origin, offer::Offer, stats::Count},
 };
 
-/// The server has not looked at a request, which may be made again (RFC 9114 §8.1).
+/// The server has not processed a request, which may be made again (RFC 9114 §8.1).
 const H3_REQUEST_REJECTED: u64 = 0x10b;
-/// Datagrams that are gathered before they are handed over.
+/// Datagrams that are collected before they are delivered.
 const DATAGRAM_BATCH: usize = 64;
 
 impl Conn {
@@ -30,7 +30,7 @@ impl Conn {
             Event::Requested { request, session } => self.table.name(request, session),
             Event::Established { session, response } => {
                 let SessionResponse { mut headers, protocol, dialect, why, .. } = *response;
-                // W3C: `protocol` tells it.
+                // W3C: the attribute `protocol` has it.
                 headers.remove(WT_PROTOCOL);
                 let established = Established {
                     headers: Arc::new(headers),
@@ -81,7 +81,7 @@ impl Conn {
             Event::Closed { session, result } => self.on_session_closed(session, result),
             Event::Finished { session } => self.on_session_finished(session),
             Event::Http(event) => self.on_http_event(event),
-            // QUIC's own event follows and carries the reason.
+            // QUIC's own event follows and has the reason.
             _ => {}
         }
     }
@@ -114,7 +114,7 @@ impl Conn {
         let mut entry = SessionEntry::new(Arc::clone(&shared));
         entry.id = Some(session);
         (entry.urgency, entry.fields) = (request.priority.urgency, fields);
-        // First known here, then offered: the application may answer at once.
+        // Registered here first, then offered: the application may answer at once.
         let key = self.table.add(entry);
         shared.attach(Arc::clone(&self.boxes), key);
         self.update_datagram_size(key);
@@ -126,27 +126,29 @@ impl Conn {
                 entry.counted = true;
             }
         } else {
-            // The application does not take requests as fast as they come, or has as many sessions as it wants.
+            // The application does not accept requests as fast as they arrive, or has as many sessions as it
+            // wants.
             server.count(Count::RequestBusy);
             self.table.remove(key);
             self.turn_down(session, StatusCode::TOO_MANY_REQUESTS);
         }
     }
 
-    /// The client's certificates. They do not change, and may be large: one copy serves all requests.
+    /// The client's certificates. They do not change and may be large, so all requests share one copy.
     fn certificates(&mut self) -> Arc<[Vec<u8>]> {
         let certificates =
             self.certificates.get_or_insert_with(|| self.stack.quic.peer_certificates().into());
         Arc::clone(certificates)
     }
 
-    /// Answers a request that the application does not hear of.
+    /// Answers a request that the application does not see.
     fn turn_down(&mut self, session: SessionId, status: StatusCode) {
         let Layers { sessions, h3, mut transport } = self.stack.layers();
         sessions.reject(session, status, HeaderMap::new(), h3, &mut transport);
     }
 
-    /// A client's session: asks for it, as soon as the connection stands or when it is shared already (`joined`).
+    /// Requests a client's session, as soon as the connection is established, or at once if it is shared
+    /// (`joined`).
     pub(super) fn ask(
         &mut self,
         shared: &Arc<SessionBox>,
@@ -155,7 +157,7 @@ impl Conn {
     ) {
         let mut entry = SessionEntry::new(Arc::clone(shared));
         entry.joined = joined;
-        // The request takes the next stream.
+        // The request takes the next stream ID.
         if !self.withdraw_credit() && joined {
             return entry.hand_back();
         }
@@ -184,7 +186,8 @@ impl Conn {
 
     fn on_established(&mut self, session: SessionId, established: Established) {
         let Some(key) = self.table.key_of(session) else { return };
-        // Before anybody hears of the session, who may be on another thread and send a datagram at once.
+        // Before the application learns of the session: it may run on another thread and send a datagram at
+        // once.
         self.update_datagram_size(key);
         if let Some(entry) = self.table.get_mut(key) {
             entry.established = true;
@@ -196,7 +199,7 @@ impl Conn {
         self.begin(key);
     }
 
-    /// The session is established: what waited for that goes on.
+    /// The session is established: what waited for it continues.
     pub(super) fn begin(&mut self, key: u32) {
         self.update_datagram_size(key);
         self.anticipate(key);
@@ -217,8 +220,8 @@ impl Conn {
         let Some(key) = key else { return };
         let elsewhere = match reason {
             Refusal::TooManySessions { .. } | Refusal::GoingAway => true,
-            // RFC 9114 §8.1: the server has done nothing for it, for there are too many others, as it seems; one that was given
-            // up a moment ago may count there yet.
+            // RFC 9114 §8.1: the server has not processed it, probably because there are too many others. A
+            // session that was given up a moment ago may still count there.
             Refusal::Reset(code) => *code == H3_REQUEST_REJECTED && self.shares(key),
             _ => false,
         };
@@ -239,12 +242,12 @@ impl Conn {
         self.fail_session(key, cause);
     }
 
-    /// Whether a session is not the only one that the connection has had.
+    /// Whether the connection has had other sessions than this one.
     fn shares(&self, key: u32) -> bool {
         self.table.len() > 1 || self.table.get(key).is_some_and(|entry| entry.joined)
     }
 
-    /// A client's session could not be had. A connection that was made for it has no other use.
+    /// A client's session failed. A connection that was made for it has no other use.
     pub(super) fn fail_session(&mut self, key: u32, cause: ErrorCause) {
         if self.pooled().is_some() {
             if let Some(entry) = self.table.remove(key) {
@@ -257,7 +260,7 @@ impl Conn {
         self.part_unused();
     }
 
-    /// Sends datagrams until the queue below is full, a round of the sessions at a time.
+    /// Sends datagrams until QUIC's queue is full, in rounds over the sessions.
     pub(super) fn pump_datagrams(&mut self) {
         let mut keys = self.table.round();
         while !keys.is_empty() {
@@ -265,7 +268,7 @@ impl Conn {
         }
     }
 
-    /// Hands over what was gathered.
+    /// Delivers the collected datagrams.
     pub(super) fn deliver_datagrams(&mut self) {
         self.table.iter_mut().for_each(SessionEntry::deliver_datagrams);
     }
@@ -275,21 +278,22 @@ impl Conn {
             && let Some(id) = entry.id
         {
             let Layers { h3, transport, .. } = self.stack.layers();
-            // Also of a session that the application has not accepted yet: it may send as soon as it has.
+            // Also for a session that the application has not accepted yet: it may send as soon as it has.
             entry.shared.set_max_datagram_size(h3.max_datagram_size(id.0, &transport));
         }
     }
 
-    /// The session is over: everybody who waits for it hears how. Where this side has closed it before, that is its end.
+    /// The session has ended: every waiting caller learns how. If this side closed it before, that is its
+    /// end.
     pub(super) fn end_session(&mut self, mut entry: SessionEntry, end: Result<CloseInfo, WebTransportError>) {
         self.retire_session(&mut entry);
         entry.end(end);
     }
 
-    /// The session counts no more.
+    /// The session no longer counts.
     pub(super) fn retire_session(&mut self, entry: &mut SessionEntry) {
         entry.deliver_datagrams();
-        // The rest of a session that is over has the same box, and is asked no more.
+        // The rest of an ended session has the same mailbox, which is no longer used.
         if !std::mem::replace(&mut entry.retired, true) {
             let counts = entry.shared.datagram_counts();
             self.datagrams_retired.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);

@@ -1,4 +1,4 @@
-//! What a shard is: a socket, its connections, and what waits between them.
+//! The parts of a shard: a socket, its connections, and what waits between them.
 
 use std::{
     collections::BTreeSet,
@@ -23,16 +23,16 @@ use crate::{
 pub(crate) struct Shard {
     pub(super) runtime: RuntimeHandle,
     pub(super) socket: Box<dyn DatagramSocket>,
-    /// Where the socket is bound: it is asked once, and not with each connection.
+    /// The socket's address: the system is asked once, and not for each connection.
     pub(super) bound: Option<SocketAddr>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) endpoint: Endpoint,
     pub(super) connections: Vec<Option<Box<Conn>>>,
-    /// Connections that have news.
+    /// Connections with news.
     pub(super) dirty: Vec<usize>,
     /// Connections whose turn ended before they were done.
     pub(super) unfinished: Vec<usize>,
-    /// Connections with streams of which their peers do not know yet.
+    /// Connections with streams that their peers do not know of yet.
     pub(super) unannounced: BTreeSet<usize>,
     pub(super) deadlines: BTreeSet<(Timestamp, usize)>,
     pub(super) timer: Pin<Box<dyn Timer>>,
@@ -42,27 +42,27 @@ pub(crate) struct Shard {
     pub(super) siblings: Siblings,
     pub(super) sender: Sender,
     pub(super) server: Option<Arc<ServerShared>>,
-    /// Lines about what servers make go wrong, for a client.
+    /// Limits log lines about failures that servers can cause, for a client.
     pub(super) lines: LineLimit,
     pub(super) going_away: bool,
     /// The task ends when its connections have.
     pub(super) closing: bool,
-    /// Somebody may want further connections of a client's socket. Else the task ends with the last one.
+    /// Further connections may use this client's socket. Otherwise the task ends with the last one.
     pub(super) kept: bool,
     /// Connections of clients that may be in their handshake.
     pub(super) knocking: Vec<usize>,
-    /// It ends as soon as its connections have said their last words.
+    /// The task ends as soon as its connections have sent their last packets.
     pub(super) cut_off: bool,
     pub(super) commands: Vec<ShardCommand>,
     pub(super) woken: Vec<usize>,
     pub(super) surveys: Surveys,
-    /// Where the last counts stay when the shard is gone.
+    /// Where the last counters stay when the shard is gone.
     pub(super) bequest: Arc<OnceLock<ShardStats>>,
-    /// Behind the socket: when the server hears of the end, the port is free.
+    /// Dropped after the socket: when the server learns of the end, the port is free.
     pub(super) _end: Option<ShardEnd>,
 }
 
-/// Tells the server that one of its shards is over, in whichever way.
+/// Tells the server that one of its shards has ended, in whichever way.
 pub(super) struct ShardEnd(pub(super) Arc<ServerShared>);
 
 impl Drop for ShardEnd {
@@ -115,19 +115,19 @@ impl Shard {
         }
     }
 
-    /// It stays without connections, until it is [released](ShardCommand::Release).
+    /// Keeps the shard without connections, until it is [released](ShardCommand::Release).
     pub(crate) fn keep(mut self) -> Self {
         self.kept = true;
         self
     }
 
-    /// One of several on the same address.
+    /// Makes it one of several shards on the same address.
     pub(crate) fn among(mut self, siblings: Siblings) -> Self {
         self.siblings = siblings;
         self
     }
 
-    /// The shard's last counts, once it is gone.
+    /// The shard's last counters, once it is gone.
     pub(crate) fn bequest(&self) -> &Arc<OnceLock<ShardStats>> {
         &self.bequest
     }

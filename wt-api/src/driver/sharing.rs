@@ -1,4 +1,5 @@
-//! A client's connection that sessions share: who joins, what becomes of one that does not answer, and its rest.
+//! A client's connection that sessions share: how sessions join, what happens if it does not answer, and its
+//! idle time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,16 +10,16 @@ use super::state::{
 };
 use crate::jobs::{ClientJob, Pooled, SessionJob};
 
-/// How long a connection that sessions may share is kept for the next one.
+/// How long a shared connection without sessions stays open for the next one.
 const REST: Duration = Duration::from_secs(5);
-/// The least time that the peer has to show that it is there, however short the path.
+/// The minimum time that the peer has to answer, however short the path.
 const LEAST_DOUBT: Duration = Duration::from_millis(300);
 
 impl Conn {
-    /// One more session for a connection that some may share.
+    /// Adds a session to a connection that can be shared.
     pub(super) fn join(&mut self, job: &SessionJob) {
         let now = self.stack.now;
-        // An application may have put another kind of congestion control in force.
+        // An application may have selected another congestion controller.
         if !self.started || self.stack.quic.is_closed() || self.congestion.kind() != job.congestion {
             return job.hand_back();
         }
@@ -30,16 +31,16 @@ impl Conn {
         self.ask(&job.shared, job.request.clone(), true);
         self.rest();
         let packets = self.stack.quic.stats().packets_received;
-        // An earlier request to which nothing has come either has its time already.
+        // An earlier request without any answer already has its deadline.
         if self.doubts.back().is_none_or(|doubt| doubt.packets != packets) {
             let until = now + three_probes(&self.stack.quic).max(LEAST_DOUBT);
             self.doubts.push_back(Doubt { until, packets });
         }
     }
 
-    /// The time of a doubt is over. Whoever heard nothing in it, no acknowledgment of three probes either, is not asked for
-    /// further sessions, and those who wait may look for another connection. An application that takes its time does no
-    /// harm: QUIC acknowledges the request for it.
+    /// The deadline of a doubt has passed. If the peer sent nothing in that time, not even an acknowledgment
+    /// of three probes, the connection gets no further sessions, and waiting ones may try another connection.
+    /// A slow application does no harm: QUIC acknowledges the request.
     pub(super) fn end_doubts(&mut self) {
         let now = self.stack.now;
         while self.doubts.front().is_some_and(|doubt| doubt.until <= now)
@@ -53,7 +54,7 @@ impl Conn {
         }
     }
 
-    /// The session is wanted on another connection, unless the answer has come by now.
+    /// The session tries another connection, unless the response has arrived by now.
     pub(super) fn retract(&mut self, key: u32) {
         let Some(request) = self.table.get(key).and_then(|entry| entry.request) else { return };
         let Layers { sessions, h3, mut transport } = self.stack.layers();
@@ -64,7 +65,7 @@ impl Conn {
         self.rest();
     }
 
-    /// What this connection is in the pool, if sessions may share it.
+    /// The connection's entry in the pool, if sessions may share it.
     pub(super) fn pooled(&self) -> Option<&Arc<Pooled>> {
         match &self.role {
             Role::Client { job: ClientJob::Session(job), .. } => job.pooled.as_ref(),
@@ -79,7 +80,7 @@ impl Conn {
         }
     }
 
-    /// A connection that sessions share has none left: it waits for the next one.
+    /// A shared connection has no session left: it waits for the next one.
     pub(super) fn rest(&mut self) {
         let now = self.stack.now;
         if self.table.is_empty() {
@@ -87,7 +88,7 @@ impl Conn {
         }
     }
 
-    /// Nobody came.
+    /// No session came.
     pub(super) fn end_rest(&mut self) {
         if self.table.is_empty() {
             self.leave_pool();

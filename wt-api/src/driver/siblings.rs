@@ -1,9 +1,10 @@
-//! The shards of one address, and the datagrams that the system gave to the wrong one of them.
+//! The shards of one address, and the datagrams that the system delivered to another one's socket.
 //!
-//! The system chooses a socket by the addresses of a datagram. It chooses another one when a client's address changes, and
-//! when a socket of the address is closed. The connection ID says which shard has the connection.
+//! The system chooses a socket by a datagram's addresses. It chooses another one when a client's address
+//! changes, and when a socket of the address closes. The connection ID names the shard that has the
+//! connection.
 //!
-//! Owns what waits to be handed over. Must never know connections.
+//! Owns the datagrams that wait to be handed over. It must never know connections.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,20 +13,21 @@ use quic_core::DatagramMeta;
 
 use crate::{jobs::Inbox, mailbox::lock};
 
-/// Bytes that may wait for one shard. Beyond, datagrams are dropped, as a socket's full buffer drops them.
+/// Bytes that may wait for one shard. Beyond that, datagrams are dropped, as a full socket buffer drops them.
 const WAITING: usize = 256 << 10;
-/// What a datagram counts as beside its payload: its entry, in a list that doubles as it grows, and its allocation.
+/// The cost of a datagram besides its payload: its entry, in a list that doubles as it grows, and its
+/// allocation.
 const OVERHEAD: usize = 256;
 
 /// A datagram, and where it came from.
 pub(super) type Datagram = (DatagramMeta, BytesMut);
 
-/// What became of a datagram for another shard.
+/// The result of handing a datagram to another shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handover {
     /// It waits there.
     Done,
-    /// Too much waits there: it was dropped.
+    /// Too much is waiting: it was dropped.
     Full,
     /// That shard is gone.
     Gone,
@@ -38,7 +40,7 @@ struct Queue {
     closed: bool,
 }
 
-/// The way into a shard.
+/// The queue into a shard.
 #[derive(Debug)]
 struct Door {
     inbox: Arc<Inbox>,
@@ -48,9 +50,9 @@ struct Door {
 /// A shard among those of its address.
 #[derive(Debug)]
 pub(crate) struct Siblings {
-    /// The first shard's number, as connection IDs name it.
+    /// The first shard's number in connection IDs.
     first: u8,
-    /// This one's place behind it.
+    /// This shard's position after it.
     place: usize,
     doors: Arc<[Door]>,
 }
@@ -63,12 +65,12 @@ impl Siblings {
         (0..doors.len()).map(|place| Self { first, place, doors: Arc::clone(&doors) }).collect()
     }
 
-    /// A shard that has its address for itself.
+    /// A shard that is alone at its address.
     pub(crate) fn alone() -> Self {
         Self { first: 0, place: 0, doors: Arc::from([]) }
     }
 
-    /// Hands a datagram to the shard of this number. It is copied: the block that it lies in is this shard's.
+    /// Hands a datagram to the shard with this number. It is copied, because its block belongs to this shard.
     pub(super) fn forward(&self, shard: u8, meta: &DatagramMeta, data: &[u8]) -> Handover {
         let place = shard.checked_sub(self.first).map(usize::from);
         let Some(door) = place.and_then(|place| self.doors.get(place)) else { return Handover::Gone };
@@ -91,7 +93,7 @@ impl Siblings {
 
     /// What other shards have handed to this one.
     pub(super) fn take(&self) -> Vec<Datagram> {
-        // Alone at its address it is handed nothing: no lock for each turn.
+        // Alone at its address it gets nothing: no lock in each turn.
         let door = self.doors.get(self.place).filter(|_| self.doors.len() > 1);
         let Some(door) = door else { return Vec::new() };
         let mut queue = lock(&door.queue);

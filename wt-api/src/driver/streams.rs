@@ -1,4 +1,4 @@
-//! Moves stream data between QUIC and the boxes.
+//! Moves stream data between QUIC and the mailboxes.
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ use crate::{
     mailbox::{NewStream, RecvBox, RecvEnd, SendBox, SendEnd},
 };
 
-/// Places for streams that stay allocated while there is none.
+/// Slots for streams that stay allocated while there are none.
 const KEPT_STREAMS: usize = 128;
 
 impl Conn {
-    /// Makes the boxes of a stream that was opened by either side.
+    /// Creates the mailboxes of a stream that either side opened.
     pub(super) fn add_stream(&mut self, id: StreamId, session: u32, local: bool) -> NewStream {
         let boxes = Arc::clone(self.boxes());
         let bidi = id.dir() == Dir::Bidi;
@@ -35,13 +35,13 @@ impl Conn {
         NewStream { send, recv }
     }
 
-    /// Adds a stream whose boxes are made.
+    /// Adds a stream whose mailboxes exist.
     pub(super) fn insert_stream(&mut self, id: StreamId, stream: DriverStream) {
         let key = stream.session;
         if let Some(sending) = &stream.send {
             let urgency = self.table.get(key).map_or(Priority::default().urgency, |entry| entry.urgency);
             let rank = priority(key, urgency, sending.rank());
-            // The first session's streams rank as the connection ranks them anyway, as a rule.
+            // Usually the first session's streams have the connection's default priority anyway.
             if rank != Priority::default() {
                 self.stack.quic.set_priority(id, rank);
             }
@@ -49,7 +49,7 @@ impl Conn {
         self.streams.insert(id, stream);
     }
 
-    /// Moves what QUIC holds into the box, as far as there is room.
+    /// Moves QUIC's data into the mailbox, as far as there is room.
     pub(super) fn pump_recv(&mut self, id: StreamId) {
         self.pump_body(id);
         let Some(stream) = self.streams.get_mut(&id) else { return };
@@ -69,14 +69,14 @@ impl Conn {
         }
     }
 
-    /// Bytes of a stream received without a gap, the payload alone; `None` once its receiving half is over.
+    /// Bytes of a stream received without a gap, payload only; `None` once its receiving half has ended.
     pub(super) fn bytes_received(&mut self, id: StreamId) -> Option<u64> {
         let stream = self.streams.get(&id).filter(|stream| stream.recv.is_some())?;
         let stats = self.stack.quic.recv_stream_stats(id)?;
         Some(stream.delivered + stats.bytes_received.saturating_sub(stats.bytes_read))
     }
 
-    /// Reads up to `room` bytes into the box; true at the end of the stream.
+    /// Reads up to `room` bytes into the mailbox. True at the end of the stream.
     fn fill(&mut self, id: StreamId, room: usize) -> bool {
         let Self { streams, stack, table, chunks, .. } = self;
         let Some(stream) = streams.get_mut(&id) else { return false };
@@ -116,14 +116,14 @@ impl Conn {
 
     pub(super) fn remove_stream(&mut self, id: StreamId) {
         self.streams.remove(&id);
-        // After a burst of streams an idle connection is to be small again.
+        // After a burst of streams an idle connection should be small again.
         if self.streams.is_empty() && self.streams.capacity() > KEPT_STREAMS {
             self.streams = StreamMap::default();
         }
     }
 
-    /// A clean close takes the session away, but not what the peer had finished before: it moves into the boxes now,
-    /// beyond their limits; the connection's flow-control window bounds it.
+    /// A clean close ends the session, but not what the peer had finished before: that moves into the
+    /// mailboxes now, beyond their limits; the connection's flow-control window bounds it.
     pub(super) fn drain_streams(&mut self, session: Option<u32>) {
         for id in self.stream_ids(session) {
             let Some(shared) = self.streams.get(&id).and_then(|stream| stream.recv.clone()) else { continue };
@@ -133,8 +133,8 @@ impl Conn {
         }
     }
 
-    /// The streams of one session, or of all, in an order that does not change from run to run: who is woken first may
-    /// decide what happens.
+    /// The streams of one session, or all, in an order that is the same in each run: the order of wake-ups
+    /// may decide what happens.
     pub(super) fn stream_ids(&self, session: Option<u32>) -> Vec<StreamId> {
         let of_session = |stream: &DriverStream| session.is_none_or(|key| stream.session == key);
         let mut ids: Vec<StreamId> =
@@ -143,7 +143,7 @@ impl Conn {
         ids
     }
 
-    /// All streams that are left, of one session or of all, fail.
+    /// Fails all remaining streams of one session, or all.
     pub(super) fn end_streams(&mut self, session: Option<u32>, error: &WebTransportError) {
         self.fail_claims(session, error);
         for id in self.stream_ids(session) {
@@ -157,7 +157,7 @@ impl Conn {
     }
 }
 
-/// Whether a stream's box has no room for more: its session counts what lies below.
+/// Records whether a stream's mailbox has no room: its session then counts what QUIC holds.
 fn set_full(table: &mut SessionTable, id: StreamId, stream: &mut DriverStream, full: bool) {
     if std::mem::replace(&mut stream.full, full) == full {
         return;

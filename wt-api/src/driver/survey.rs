@@ -1,14 +1,14 @@
-//! What a server's shard counts, when somebody asks.
+//! The counters of a server's shard, collected on request.
 //!
-//! The connections count for themselves. They are asked in their order, some in each turn, so that many of them hold up
-//! nobody; those that end meanwhile leave what they have counted.
+//! Each connection has its own counters. A survey visits them in order, some in each turn, so that many
+//! connections block nobody. Connections that end meanwhile leave their counters.
 
 use quic_core::ConnectionStats;
 
 use super::{panics::contain, shard::Shard, state::conn::Conn, surveys::Survey};
 use crate::reception::stats::{ShardStats, TrafficStats};
 
-/// Connections that are asked in a turn.
+/// Connections that a survey visits in one turn.
 const TURN: usize = 256;
 
 impl Conn {
@@ -28,7 +28,7 @@ impl Conn {
 }
 
 impl Shard {
-    /// A part of the survey that somebody waits for. True: there is more of it.
+    /// Continues the survey that a caller waits for. True: there is more of it.
     pub(super) fn survey(&mut self) -> bool {
         let surveys = &mut self.surveys;
         if surveys.current.is_none() && !surveys.waiting.is_empty() {
@@ -47,7 +47,7 @@ impl Shard {
         {
             let (endpoint, sockets) = (self.endpoint.stats(), self.surveys.sockets);
             let stats = ShardStats { traffic: sum, endpoint, sockets };
-            // Whoever gave up waiting is not there to hear it.
+            // A caller that gave up does not get it.
             for reply in replies {
                 let _ = reply.send(stats);
             }
@@ -55,9 +55,9 @@ impl Shard {
         self.surveys.is_wanted()
     }
 
-    /// What a connection has counted outlives it. `None`: there are no counts that could be trusted.
+    /// Keeps the counters of a connection that ends. `None`: they cannot be trusted.
     pub(super) fn retire(&mut self, index: usize, connection: &Conn) {
-        // A congestion controller of the application may be asked.
+        // This may call a congestion controller of the application.
         if connection.is_server()
             && let Ok(counts) = contain(|| connection.traffic())
         {
@@ -65,7 +65,7 @@ impl Shard {
         }
     }
 
-    /// The last counts, when the shard ends.
+    /// The last counters, when the shard ends.
     pub(super) fn last_counts(&self) -> ShardStats {
         let mut traffic = self.surveys.ended;
         for connection in self.connections.iter().flatten().filter(|connection| connection.is_server()) {

@@ -1,4 +1,4 @@
-//! Who wants to know what a shard counts, and what was counted beside its connections.
+//! The callers that want a shard's counters, and counters that belong to no open connection.
 
 use tokio::sync::oneshot;
 
@@ -6,30 +6,30 @@ use crate::reception::stats::{ShardStats, SocketStats, TrafficStats};
 
 type Reply = oneshot::Sender<ShardStats>;
 
-/// What a shard counts beside its connections, and who wants to know.
+/// A shard's counters besides those of its connections, and the callers that want them.
 #[derive(Debug, Default)]
 pub(super) struct Surveys {
-    /// Of the connections that are over.
+    /// Sums of the connections that have ended.
     pub(super) ended: TrafficStats,
     pub(super) sockets: SocketStats,
-    /// Who asked since the current survey began.
+    /// The callers that asked since the current survey began.
     pub(super) waiting: Vec<Reply>,
     pub(super) current: Option<Survey>,
 }
 
-/// A sum that grows, from the first connection to the last.
+/// A sum in progress, from the first connection to the last.
 #[derive(Debug)]
 pub(super) struct Survey {
-    /// The place of the connection that is asked next.
+    /// The slot of the next connection to visit.
     pub(super) next: usize,
     pub(super) sum: TrafficStats,
     pub(super) replies: Vec<Reply>,
 }
 
 impl Surveys {
-    /// Somebody asks. What was counted before is in the answer.
+    /// A caller asks. The answer contains everything counted before.
     pub(super) fn ask(&mut self, reply: Reply) {
-        // Whoever gave up waiting takes no room.
+        // A caller that gave up uses no memory.
         self.waiting.retain(|reply| !reply.is_closed());
         self.waiting.push(reply);
     }
@@ -38,10 +38,10 @@ impl Surveys {
         self.current.is_some() || !self.waiting.is_empty()
     }
 
-    /// The connection at this place is over.
+    /// The connection in this slot has ended.
     pub(super) fn retire(&mut self, index: usize, counts: TrafficStats) {
         self.ended += counts;
-        // It will not be asked any more, and what has ended was added before.
+        // The survey will not visit it, and began with the sums of those that had ended before.
         if let Some(survey) = self.current.as_mut().filter(|survey| survey.next <= index) {
             survey.sum += counts;
         }
