@@ -13,7 +13,7 @@ use crate::{
         ConnectionError,
         call::{DatagramError, Read, ReadError, ReadProgress, WriteError},
     },
-    event::{DatagramOptions, Event, Priority, StreamTag},
+    event::{DatagramOptions, Priority, StreamTag},
     ids::{ConnectionId, Dir, Level, Side, StreamId},
     params::TransportParameters,
     stats::{ConnectionStats, PathStats, RecvStreamStats, SendStreamStats},
@@ -34,7 +34,7 @@ impl Connection {
 
 /// Streams (RFC 9000 §2).
 impl Connection {
-    /// Opens a stream. Returns `None` while the peer's limit permits none; [`Event::StreamsAvailable`]
+    /// Opens a stream. Returns `None` while the peer's limit permits none; [`Event::StreamsAvailable`](crate::Event::StreamsAvailable)
     /// follows then.
     pub fn open(&mut self, dir: Dir) -> Option<StreamId> {
         let id = if self.life.is_open() { self.streams.open(dir) } else { None };
@@ -64,7 +64,7 @@ impl Connection {
 
     /// Writes as much of `data` as the buffers of the stream and the connection take
     /// ([`max_send_memory`](crate::TransportConfig::max_send_memory)), and removes it from the front. If not
-    /// all was taken, [`Event::StreamWritable`] follows.
+    /// all was taken, [`Event::StreamWritable`](crate::Event::StreamWritable) follows.
     pub fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
         if !self.life.is_open() {
             return Err(WriteError::Closed);
@@ -78,7 +78,7 @@ impl Connection {
     }
 
     /// Writes like [`Connection::write`], but takes nothing that the peer's `MAX_STREAM_DATA` blocks (RFC
-    /// 9000 §4.1). [`Event::StreamWritable`] follows when that limit permits more and there is room.
+    /// 9000 §4.1). [`Event::StreamWritable`](crate::Event::StreamWritable) follows when that limit permits more and there is room.
     ///
     /// It is for layers that count written data against their own limit: a stream that the peer does not read
     /// uses none of that limit.
@@ -114,7 +114,7 @@ impl Connection {
 
     /// Asks the peer to stop sending, with an application code (RFC 9000 §3.5). Data that arrives is dropped.
     /// If the final size is known, [`Connection::final_size`] returns it before this call; otherwise
-    /// [`Event::StreamDiscarded`] reports it when the peer sends it.
+    /// [`Event::StreamDiscarded`](crate::Event::StreamDiscarded) reports it when the peer sends it.
     pub fn stop_sending(&mut self, id: StreamId, code: u64) -> Result<(), ReadError> {
         self.streams.stop_sending(id, code, &mut self.memory.streams)
     }
@@ -262,7 +262,7 @@ impl Connection {
         self.datagrams.set_max_age_of(bundle, max_age);
     }
 
-    /// The oldest received datagram. After `None`, [`Event::DatagramReadable`] announces the next.
+    /// The oldest received datagram. After `None`, [`Event::DatagramReadable`](crate::Event::DatagramReadable) announces the next.
     pub fn receive_datagram(&mut self, now: Timestamp) -> Option<Bytes> {
         let now = self.clock.read(now);
         self.datagrams.recv(now, &mut self.memory.fed).map(|(data, _)| data)
