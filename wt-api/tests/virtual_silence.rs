@@ -9,8 +9,8 @@ use std::{
 
 use virtual_common::{pattern, round_trip, seconds};
 use wt_api::{
-    AcceptOptions, Server, WebTransport, WebTransportOptions,
-    testing::{Host, Link, LinkConfig, MILLISECOND, Network},
+    AcceptOptions, SendStreamOptions, Server, WebTransport, WebTransportOptions,
+    testing::{self, Host, Link, LinkConfig, MILLISECOND, Network, Pair},
 };
 
 struct World {
@@ -176,4 +176,38 @@ fn a_server_that_takes_no_other_connection_answers_on_the_old_one() {
         let (new, accepted) = virtual_common::session(&server, &client, options()).await;
         drop((kept, new, accepted));
     });
+}
+
+/// One who only receives has nothing to send from its new address, and a server finds it there alone (RFC 9000 §9.3).
+#[test]
+fn a_client_that_only_receives_is_found_again_within_two_seconds() {
+    for (seed, pause) in [(67, 5), (68, 20), (69, 400)] {
+        let Pair { network, client, server, client_host, server_host, .. } = testing::pair(seed);
+        network.run(async {
+            network.sleep(seconds(1)).await;
+            let sleep = network.clone();
+            drop(server_host.spawn(async move {
+                let mut stream = server.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
+                for number in 0..10_000 / pause {
+                    stream.write_all(&[number as u8; 5_000]).await.unwrap();
+                    sleep.sleep(Duration::from_millis(pause)).await;
+                }
+                stream.finish().unwrap();
+                let _ = stream.finished().await;
+            }));
+            let mut stream = client.incoming_unidirectional_streams().next().await.unwrap().unwrap();
+            let (mut came, mut last, mut longest) = (0, network.now(), Duration::ZERO);
+            let mut moved = 0;
+            while let Some(chunk) = stream.read_chunk(usize::MAX).await.unwrap() {
+                longest = longest.max(network.now() - last);
+                (last, came) = (network.now(), came + chunk.len());
+                if came > (1 + moved) * 40_000 && moved < 2 {
+                    client_host.rebind();
+                    moved += 1;
+                }
+            }
+            assert_eq!((came as u64, moved), (10_000 / pause * 5_000, 2), "seed {seed}");
+            assert!(longest < seconds(2), "seed {seed}: {longest:?}");
+        });
+    }
 }

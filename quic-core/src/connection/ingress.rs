@@ -243,7 +243,7 @@ impl Connection {
         }
         let (level, dcid) = (packet.level, packet.dcid);
         let from = FromPacket { level, payload: &packet.payload, allocation, dcid, path, now };
-        let mut ack_eliciting = false;
+        let (mut ack_eliciting, mut data) = (false, false);
         let mut frames = Frames::new(&packet.payload);
         while let Some(frame) = frames.next() {
             let frame =
@@ -254,12 +254,16 @@ impl Connection {
                 return Err(Failure::from(Violation::FrameInWrongPacket).in_frame(frames.last_type()));
             }
             ack_eliciting |= frame.is_ack_eliciting();
+            data |= matches!(frame, Frame::Stream { .. } | Frame::Datagram { .. });
             self.dispatch(&frame, &from).map_err(|failure| failure.in_frame(frames.last_type()))?;
             if !self.life.is_open() {
                 return Ok(());
             }
         }
         // RFC 9000 §13.1: a packet is acknowledged only after its frames were processed.
+        if data {
+            self.life.on_data(now);
+        }
         self.acks[level.space() as usize].on_packet(packet.number, ack_eliciting, packet.ecn, now);
         if level == Level::OneRtt {
             self.on_processed(path, dcid, packet.number, &packet.payload, now);

@@ -193,7 +193,7 @@ impl Connection {
             streams,
             datagrams: Datagrams::new(datagrams_config(config)),
             control: Control::default(),
-            life: Life::new(&Timeouts::of(config), now),
+            life: Life::new(&Timeouts::of(config, parts.side), now),
             memory,
             membership: Membership::default(),
             first_flight: parts.first_flight,
@@ -222,9 +222,19 @@ fn preferred_address(
     Some(PreferredAddress { v4, v6, connection_id, token })
 }
 
+/// How long a client that receives data hears nothing more before it asks whether it is still reached. Within this
+/// time most senders that pause have gone on, and a PING costs nobody much.
+const QUIET: Duration = Duration::from_secs(1);
+
 impl Timeouts {
-    fn of(config: &TransportConfig) -> Self {
-        Self { idle: config.idle_timeout, keep_alive: config.keep_alive, handshake: config.handshake_timeout }
+    /// A server has no address that changes behind its back: only clients ask whether they are still reached.
+    fn of(config: &TransportConfig, side: Side) -> Self {
+        Self {
+            idle: config.idle_timeout,
+            keep_alive: config.keep_alive,
+            handshake: config.handshake_timeout,
+            quiet: side.is_client().then_some(QUIET),
+        }
     }
 }
 

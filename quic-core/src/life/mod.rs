@@ -37,6 +37,9 @@ pub(crate) struct Timeouts {
     pub(crate) keep_alive: Option<Duration>,
     /// Ends a handshake that is not complete after this time, even if packets arrive.
     pub(crate) handshake: Option<Duration>,
+    /// How long no data may follow other data before an end that is kept open asks whether the peer can still
+    /// reach it. `None` means that it does not ask.
+    pub(crate) quiet: Option<Duration>,
 }
 
 /// Phase, close frame and idle timer.
@@ -58,6 +61,10 @@ pub(crate) struct Life {
     /// When the last packet was received, or the last ack-eliciting one sent; unset before the first packet
     /// is received.
     last_activity: Option<Timestamp>,
+    /// As in [`Timeouts`].
+    quiet: Option<Duration>,
+    /// When data last came from the peer, unless this end has sent an ack-eliciting packet since.
+    heard_at: Option<Timestamp>,
     /// Whether the CONNECTION_CLOSE frame should be sent (again).
     close_due: bool,
     /// How many packets were received while closing, and after how many the next answer is sent (RFC 9000
@@ -72,7 +79,7 @@ const LEAST_KEEP_ALIVE: Duration = Duration::from_millis(10);
 impl Life {
     /// A duration of zero means none, as RFC 9000 §18.2 defines it for the idle timeout.
     pub(crate) fn new(timeouts: &Timeouts, now: Timestamp) -> Self {
-        let Timeouts { idle, keep_alive, handshake } = *timeouts;
+        let Timeouts { idle, keep_alive, handshake, quiet } = *timeouts;
         let [idle, keep_alive, handshake] =
             [idle, keep_alive, handshake].map(|some| some.filter(|duration| !duration.is_zero()));
         Self {
@@ -85,6 +92,8 @@ impl Life {
             keep_alive,
             keep_open: false,
             last_activity: None,
+            quiet,
+            heard_at: None,
             close_due: false,
             received_while_closing: 0,
             next_answer_at: 1,
@@ -112,6 +121,11 @@ impl Life {
         self.last_activity = Some(now);
     }
 
+    /// A packet with data, of streams or in datagrams, was processed.
+    pub(crate) fn on_data(&mut self, now: Timestamp) {
+        self.heard_at = Some(now);
+    }
+
     /// An ack-eliciting packet was sent.
     pub(crate) fn on_sent(&mut self, now: Timestamp, three_pto: Duration) {
         if !self.sent_since_received {
@@ -119,6 +133,7 @@ impl Life {
             self.restart_idle(now, three_pto);
         }
         self.last_activity = Some(now);
+        self.heard_at = None;
     }
 
     /// Sets whether the connection outlives its idle timeout when no packets are sent.
@@ -136,6 +151,18 @@ impl Life {
         // in the timeout.
         let interval = half.map_or(wanted, |half| wanted.min(half)).max(LEAST_KEEP_ALIVE);
         self.last_activity.map(|last| last + interval)
+    }
+
+    /// When an end that only receives has to ask whether it is still reached. A NAT that forgets it cuts off a
+    /// peer that sends, which cannot know where this end is until it hears from there (RFC 9000 §9.3).
+    fn quiet_deadline(&self) -> Option<Timestamp> {
+        let quiet = self.quiet.filter(|_| self.keep_open)?;
+        self.heard_at.map(|heard| heard + quiet)
+    }
+
+    /// When a PING is due, for whichever reason.
+    fn ping_deadline(&self, waiting: bool) -> Option<Timestamp> {
+        self.keep_alive_deadline(waiting).into_iter().chain(self.quiet_deadline()).min()
     }
 
     fn restart_idle(&mut self, now: Timestamp, three_pto: Duration) {
@@ -222,7 +249,7 @@ impl Life {
     pub(crate) fn deadline(&self, waiting: bool) -> Option<Timestamp> {
         match self.phase {
             Phase::Open => {
-                let all = [self.idle_deadline, self.handshake_deadline, self.keep_alive_deadline(waiting)];
+                let all = [self.idle_deadline, self.handshake_deadline, self.ping_deadline(waiting)];
                 all.into_iter().flatten().min()
             }
             Phase::Closing { until, .. } | Phase::Draining { until } => Some(until),
@@ -247,15 +274,16 @@ impl Life {
         }
     }
 
-    /// Handles timers, with `waiting` as in [`deadline`](Self::deadline). Returns whether a keep-alive is
+    /// Handles timers, with `waiting` as in [`deadline`](Self::deadline). Returns whether a PING is
     /// due; other effects show in the phase.
     pub(crate) fn on_timeout(&mut self, now: Timestamp, waiting: bool) -> bool {
         self.expire(now);
         match self.phase {
             Phase::Open => {
-                let due = self.keep_alive_deadline(waiting).is_some_and(|at| at <= now);
+                let due = self.ping_deadline(waiting).is_some_and(|at| at <= now);
                 if due {
                     self.last_activity = Some(now);
+                    self.heard_at = None;
                 }
                 due
             }

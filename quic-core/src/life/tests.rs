@@ -15,7 +15,7 @@ fn reason() -> CloseReason {
 }
 
 fn life() -> Life {
-    Life::new(&Timeouts { idle: Some(IDLE), keep_alive: None, handshake: None }, at(0))
+    Life::new(&Timeouts { idle: Some(IDLE), keep_alive: None, handshake: None, quiet: None }, at(0))
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn the_lower_timeout_holds_and_zero_is_none() {
         (None, 0, None),
     ] {
         let mut life = Life::new(
-            &Timeouts { idle: ours.map(Duration::from_secs), keep_alive: None, handshake: None },
+            &Timeouts { idle: ours.map(Duration::from_secs), keep_alive: None, handshake: None, quiet: None },
             at(0),
         );
         life.negotiate_idle_timeout(Duration::from_secs(theirs));
@@ -59,7 +59,12 @@ fn the_timeout_is_at_least_three_probe_timeouts() {
 #[test]
 fn keep_alive_asks_for_pings_until_the_peer_is_silent_for_too_long() {
     let mut life = Life::new(
-        &Timeouts { idle: Some(IDLE), keep_alive: Some(Duration::from_secs(10)), handshake: None },
+        &Timeouts {
+            idle: Some(IDLE),
+            keep_alive: Some(Duration::from_secs(10)),
+            handshake: None,
+            quiet: None,
+        },
         at(0),
     );
     life.on_received(at(0), THREE_PTO);
@@ -118,7 +123,7 @@ fn packets_do_not_extend_the_deadline_of_a_handshake() {
     for idle in [None, Some(IDLE)] {
         for complete in [false, true] {
             let handshake = Some(Duration::from_secs(10));
-            let mut life = Life::new(&Timeouts { idle, keep_alive: None, handshake }, at(0));
+            let mut life = Life::new(&Timeouts { idle, keep_alive: None, handshake, quiet: None }, at(0));
             for second in 0..10 {
                 life.on_received(at(second * 1_000), THREE_PTO);
             }
@@ -137,7 +142,8 @@ fn packets_do_not_extend_the_deadline_of_a_handshake() {
 fn a_keep_alive_fits_the_timeout_in_force() {
     let next = |idle: Option<u64>, keep_alive: Option<u64>, peer: u64, keep_open: bool| {
         let millis = |value: Option<u64>| value.map(Duration::from_millis);
-        let timeouts = Timeouts { idle: millis(idle), keep_alive: millis(keep_alive), handshake: None };
+        let timeouts =
+            Timeouts { idle: millis(idle), keep_alive: millis(keep_alive), handshake: None, quiet: None };
         let mut life = Life::new(&timeouts, at(0));
         life.negotiate_idle_timeout(Duration::from_millis(peer));
         life.on_received(at(0), Duration::ZERO);
@@ -159,4 +165,37 @@ fn a_keep_alive_fits_the_timeout_in_force() {
     assert_eq!(next(Some(30_000), Some(0), 0, false), None);
     assert_eq!(next(Some(0), Some(1), 0, false), millis(10), "no flood");
     assert_eq!(next(Some(0), None, 8_000, true), millis(4_000));
+}
+
+#[test]
+fn a_kept_end_that_only_receives_asks_once_after_data_has_stopped() {
+    let quiet = Duration::from_secs(1);
+    for kept in [false, true] {
+        let timeouts = Timeouts { idle: Some(IDLE), quiet: Some(quiet), ..Timeouts::default() };
+        let mut life = Life::new(&timeouts, at(0));
+        life.set_keep_open(kept);
+        for ms in (0..5_000).step_by(500) {
+            assert!(!life.on_timeout(at(ms), false), "data goes on");
+            life.on_received(at(ms), THREE_PTO);
+            life.on_data(at(ms));
+        }
+        assert!(!life.on_timeout(at(5_499), false));
+        assert_eq!(life.on_timeout(at(5_500), false), kept);
+        life.on_sent(at(5_500), THREE_PTO);
+        // The peer acknowledges the PING, and sends no more data.
+        life.on_received(at(5_600), THREE_PTO);
+        assert!(!life.on_timeout(at(20_000), false));
+        assert_eq!(life.on_timeout(at(20_600), false), kept, "half of the idle timeout");
+    }
+}
+
+#[test]
+fn an_end_that_has_sent_something_since_does_not_ask() {
+    let timeouts = Timeouts { idle: Some(IDLE), quiet: Some(Duration::from_secs(1)), ..Timeouts::default() };
+    let mut life = Life::new(&timeouts, at(0));
+    life.set_keep_open(true);
+    life.on_received(at(0), THREE_PTO);
+    life.on_data(at(0));
+    life.on_sent(at(10), THREE_PTO);
+    assert_eq!(life.deadline(false), Some(at(15_010)));
 }

@@ -39,21 +39,20 @@ fn to_ecn(ecn: Option<EcnCodepoint>) -> Ecn {
 }
 
 impl Shard {
-    /// Drains the socket. Returns whether anything arrived.
+    /// Receives what the socket has. Returns whether there may be more; if not, the task is woken when more
+    /// arrives.
     pub(super) fn receive(&mut self, cx: &mut Context<'_>, now: Timestamp) -> bool {
-        let mut any = false;
         // While a client connects, the network's errors count (RFC 9000 §14.2.1 permits ignoring later ones).
         if self.anyone_knocks() {
-            any |= self.take_reports(now);
+            self.take_reports(now);
         }
         while !self.receiver.is_sated()
             && let Some((meta, message)) = self.receiver.waiting.pop_front()
         {
-            any = true;
             self.on_message(&meta, message, now);
         }
         if self.receiver.again_at.is_some_and(|at| at > now) {
-            return any;
+            return false;
         }
         self.receiver.again_at = None;
         let mut bytes = 0;
@@ -64,12 +63,10 @@ impl Shard {
             match self.receiver.poll(&*self.socket, cx) {
                 Poll::Ready(Ok(count)) => {
                     self.receiver.on_working();
-                    any |= count > 0;
                     bytes += self.receiver.metas.iter().take(count).map(|meta| meta.len).sum::<usize>();
                     (0..count).for_each(|position| self.on_received(position, now));
                 }
                 Poll::Ready(Err(error)) => {
-                    any = true;
                     // The network's error says nothing about the socket.
                     if self.take_reports(now) {
                         self.receiver.on_working();
@@ -78,16 +75,16 @@ impl Shard {
                     self.on_socket_error(&error, None, now);
                     if self.receiver.on_failure(now) {
                         self.on_deaf(&error, now);
-                        return any;
+                        return false;
                     }
                 }
                 Poll::Pending => {
                     self.receiver.on_working();
-                    return any;
+                    return false;
                 }
             }
         }
-        any
+        true
     }
 
     fn on_received(&mut self, position: usize, now: Timestamp) {
@@ -159,18 +156,14 @@ impl Shard {
         }
     }
 
-    /// Takes the datagrams that other sockets of this address received for this one. Returns whether there
-    /// were any.
-    pub(super) fn receive_forwarded(&mut self, now: Timestamp) -> bool {
+    /// Takes the datagrams that other sockets of this address received for this one.
+    pub(super) fn receive_forwarded(&mut self, now: Timestamp) {
         if self.receiver.is_sated() {
-            return false;
+            return;
         }
-        let forwarded = self.siblings.take();
-        let any = !forwarded.is_empty();
-        for (meta, data) in forwarded {
+        for (meta, data) in self.siblings.take() {
             self.on_datagram(&meta, data, now);
         }
-        any
     }
 
     /// Whether a client's connection is in its handshake.

@@ -59,25 +59,24 @@ use state::conn::{Conn, Role};
 const TURNS: usize = 4;
 
 impl Shard {
-    /// Runs one turn. Returns whether anything happened.
+    /// Runs one turn. Returns whether there is more to do now. If not, the next event wakes the task.
     fn turn(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.runtime.now();
         self.inbox.take(&mut self.commands, &mut self.woken, cx);
         self.woken.append(&mut self.unfinished);
-        let mut active = !self.commands.is_empty() || !self.woken.is_empty();
         for index in std::mem::take(&mut self.woken) {
             self.touch(index);
         }
         for command in std::mem::take(&mut self.commands) {
             self.on_command(command, now);
         }
-        active |= self.receive_forwarded(now);
-        active |= self.receive(cx, now);
-        active |= self.expire(now);
+        self.receive_forwarded(now);
+        let mut more = self.receive(cx, now);
+        self.expire(now);
         self.process(now);
-        active |= self.transmit(cx, now);
-        active |= self.survey();
-        active || !self.unfinished.is_empty()
+        more |= self.transmit(cx, now);
+        more |= self.survey();
+        more || !self.unfinished.is_empty()
     }
 
     /// Adds a connection to the list of those with work.
@@ -204,18 +203,15 @@ impl Shard {
     }
 
     /// Wakes the connections whose deadline has passed.
-    fn expire(&mut self, now: Timestamp) -> bool {
-        let mut any = false;
+    fn expire(&mut self, now: Timestamp) {
         while let Some((at, index)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
             self.deadlines.remove(&(at, index));
-            any = true;
             if let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) {
                 connection.deadline = None;
             }
             self.enter(index, now, Conn::handle_timeout);
             self.touch(index);
         }
-        any
     }
 
     /// Runs the connections with work.
@@ -341,7 +337,7 @@ impl Shard {
         let shard = self;
         shard.receiver.begin();
         for _ in 0..TURNS {
-            let mut active = shard.turn(cx);
+            let mut more = shard.turn(cx);
             // A connection that was requested meanwhile is still made here.
             if shard.is_done(shard.runtime.now()) && (shard.server.is_some() || shard.inbox.close_if_idle()) {
                 return Poll::Ready(());
@@ -351,9 +347,9 @@ impl Shard {
                 break;
             }
             if let Some(at) = shard.next_deadline() {
-                active |= shard.timer.as_mut().poll_until(cx, at).is_ready();
+                more |= shard.timer.as_mut().poll_until(cx, at).is_ready();
             }
-            if !active {
+            if !more {
                 return Poll::Pending;
             }
         }

@@ -3,9 +3,10 @@
 //! This module is not part of the API and may change at any time.
 //!
 //! Lowest first: `refusal` classifies the system's errors, and `reports` those of the network. `trains`
-//! decides how to react, and `socket` calls the system.
+//! decides how to react. `polled` has the runtime watch the socket, and `socket` calls the system.
 
 mod localhost;
+mod polled;
 mod refusal;
 mod reports;
 mod socket;

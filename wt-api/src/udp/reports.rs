@@ -60,7 +60,7 @@ struct Control([u8; 256]);
 /// The next queued report. quinn-udp names the sender of the report, which may be a router. A socket with
 /// several peers needs the destination that the report is about.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn next_report(socket: &tokio::net::UdpSocket) -> Option<NetworkReport> {
+pub(super) fn next_report(socket: &std::net::UdpSocket) -> Option<NetworkReport> {
     use std::os::fd::AsRawFd as _;
 
     use nix::{
@@ -95,7 +95,7 @@ pub(super) fn next_report(socket: &tokio::net::UdpSocket) -> Option<NetworkRepor
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) fn next_report(_: &tokio::net::UdpSocket) -> Option<NetworkReport> {
+pub(super) fn next_report<S>(_: &S) -> Option<NetworkReport> {
     None
 }
 

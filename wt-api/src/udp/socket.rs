@@ -9,9 +9,10 @@ use std::{
 };
 
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
-use tokio::io::{Interest, Ready};
+use tokio::io::Interest;
 
 use super::{
+    polled::Polled,
     reports::{NetworkReport, answered, forgo_timestamps, next_report, report_errors},
     trains::TrainSocket,
 };
@@ -37,7 +38,7 @@ pub struct SocketOptions {
 /// and receives datagrams one by one, and path MTU discovery is not possible.
 #[derive(Debug)]
 pub struct UdpSocket {
-    io: tokio::net::UdpSocket,
+    io: Polled,
     /// Support for ancillary data and offload, if there is any.
     state: Option<UdpSocketState>,
     /// Whether it is an IPv6 socket that reaches IPv4 through mapped addresses.
@@ -70,7 +71,7 @@ impl UdpSocket {
         let address = first.local_address()?;
         let mut sockets = vec![first];
         if count > 1 {
-            share(&sockets[0].io)?;
+            share(sockets[0].io.get())?;
         }
         let options = SocketOptions { address, ..options.clone() };
         while sockets.len() < count {
@@ -139,7 +140,7 @@ impl UdpSocket {
         if let (Some(state), true) = (&state, transport_errors) {
             report_errors(state, (&socket).into());
         }
-        Ok(Self { io: tokio::net::UdpSocket::from_std(socket.into())?, state, dual })
+        Ok(Self { io: Polled::new(socket.into())?, state, dual })
     }
 
     /// Receives available datagrams into `buffers`. Returns how many buffers were filled.
@@ -148,13 +149,11 @@ impl UdpSocket {
     /// `WouldBlock` if there are none; otherwise the error of the network or the system.
     pub fn try_recv(&self, buffers: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> io::Result<usize> {
         if let Some(state) = &self.state {
-            return self
-                .io
-                .try_io(Interest::READABLE, || state.recv(UdpSockRef::from(&self.io), buffers, metas))
-                .map_err(answered);
+            let socket = UdpSockRef::from(self.io.get());
+            return self.io.try_read(|| state.recv(socket, buffers, metas)).map_err(answered);
         }
         let (Some(buffer), Some(meta)) = (buffers.first_mut(), metas.first_mut()) else { return Ok(0) };
-        let (len, addr) = self.io.try_recv_from(buffer).map_err(answered)?;
+        let (len, addr) = self.io.receive_from(buffer).map_err(answered)?;
         *meta = RecvMeta::default();
         (meta.addr, meta.len, meta.stride) = (addr, len, len);
         Ok(1)
@@ -172,7 +171,7 @@ impl UdpSocket {
         metas: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.io.poll_recv_ready(cx))?;
+            ready!(self.io.poll_readable(cx))?;
             match self.try_recv(buffers, metas) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 received => return Poll::Ready(received),
@@ -185,26 +184,34 @@ impl UdpSocket {
     /// # Errors
     /// The runtime is gone.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.poll_send_ready(cx)
+        self.io.poll_writable(cx)
     }
 
     /// Waits until the socket can be read or written, as `interest` says.
     ///
     /// # Errors
     /// The runtime is gone.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        self.io.ready(interest).await
+    pub async fn ready(&self, interest: Interest) -> io::Result<()> {
+        std::future::poll_fn(|cx| {
+            if interest.is_readable()
+                && let Poll::Ready(readable) = self.io.poll_readable(cx)
+            {
+                return Poll::Ready(readable);
+            }
+            if interest.is_writable() { self.io.poll_writable(cx) } else { Poll::Pending }
+        })
+        .await
     }
 
     /// Takes a queued report of the network. Readiness does not announce these.
     pub fn take_report(&self) -> Option<NetworkReport> {
-        next_report(&self.io)
+        next_report(self.io.get())
     }
 
     /// Enables reports of the network on a socket that was made without them.
     pub fn want_reports(&self) {
         if let Some(state) = &self.state {
-            report_errors(state, (&self.io).into());
+            report_errors(state, self.io.get().into());
         }
     }
 
@@ -236,7 +243,7 @@ impl UdpSocket {
     /// # Errors
     /// The system does not tell it.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr()
+        self.io.get().local_addr()
     }
 }
 
@@ -262,7 +269,7 @@ impl TrainSocket for UdpSocket {
             return self.try_send_plain(transmit.destination, transmit.contents);
         };
         let before = state.max_gso_segments();
-        let sent = self.io.try_io(Interest::WRITABLE, || state.try_send((&self.io).into(), transmit));
+        let sent = self.io.try_write(|| state.try_send(self.io.get().into(), transmit));
         // quinn-udp retries without a mark if the system calls a message invalid, over IPv4. This detects
         // that the retry succeeded, because no datagram is marked any more.
         if sent.is_ok() && before > 1 && state.max_gso_segments() == 1 {
@@ -272,6 +279,6 @@ impl TrainSocket for UdpSocket {
     }
 
     fn try_send_plain(&self, destination: SocketAddr, contents: &[u8]) -> io::Result<()> {
-        self.io.try_send_to(contents, destination).map(drop)
+        self.io.send_to(contents, destination).map(drop)
     }
 }

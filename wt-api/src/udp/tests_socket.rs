@@ -30,7 +30,7 @@ async fn send(trains: &mut Trains, socket: &UdpSocket, transmit: Transmit, conte
     loop {
         match trains.send(socket, &mut train, contents) {
             Progress::Done(trouble) => return assert!(trouble.is_none(), "{trouble:?}"),
-            Progress::Blocked => drop(socket.ready(Interest::WRITABLE).await.expect("a runtime")),
+            Progress::Blocked => socket.ready(Interest::WRITABLE).await.expect("a runtime"),
             Progress::Later(_) => tokio::task::yield_now().await,
         }
     }
