@@ -9,7 +9,7 @@ use crate::{
     error::DecoderStreamError,
     field::FieldRef,
     huffman,
-    instruction::{self, DecoderInstruction, Pending},
+    instruction::{self, DecoderInstruction, PartialInteger},
     integer,
     static_table::{self, Match},
 };
@@ -17,7 +17,7 @@ use crate::{
 /// Encodes field sections with static references, Huffman coding and literals.
 #[derive(Debug, Default)]
 pub struct Encoder {
-    pending: Pending,
+    partial: PartialInteger,
 }
 
 impl Encoder {
@@ -45,23 +45,24 @@ impl Encoder {
 
     /// Reads bytes of the peer's decoder stream. An instruction may be split at any byte. Returns how many
     /// instructions it read: without a table, no permitted instruction has an effect.
-    pub fn on_decoder_stream(&mut self, bytes: &[u8]) -> Result<u64, DecoderStreamError> {
-        self.pending.feed(bytes, |bytes| {
-            let Some((instruction, length)) = instruction::decoder(bytes)? else { return Ok(None) };
+    pub fn on_decoder_stream(&mut self, mut bytes: &[u8]) -> Result<u64, DecoderStreamError> {
+        let mut count = 0;
+        while let Some(instruction) = instruction::take_decoder(&mut self.partial, &mut bytes)? {
             match instruction {
                 // RFC 9204 §4.4.2: no stream has an outstanding section, so there is nothing to cancel.
-                DecoderInstruction::StreamCancellation => Ok(Some(length)),
+                DecoderInstruction::StreamCancellation(_) => count += 1,
                 // RFC 9204 §4.4.1: only sections with a Required Insert Count are acknowledged; none was
                 // sent.
                 DecoderInstruction::SectionAcknowledgment(stream) => {
-                    Err(DecoderStreamError::SectionAcknowledgment(stream))
+                    return Err(DecoderStreamError::SectionAcknowledgment(stream));
                 }
                 // RFC 9204 §4.4.3: zero is never allowed, and any other number exceeds what was inserted.
                 DecoderInstruction::InsertCountIncrement(increment) => {
-                    Err(DecoderStreamError::InsertCountIncrement(increment))
+                    return Err(DecoderStreamError::InsertCountIncrement(increment));
                 }
             }
-        })
+        }
+        Ok(count)
     }
 }
 

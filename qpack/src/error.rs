@@ -74,6 +74,9 @@ pub enum EncoderStreamError {
     /// A reference to an entry that is in neither table.
     #[error("a reference to table entry {0}, which does not exist (RFC 9204 §2.2.3)")]
     Reference(u64),
+    /// A string with invalid padding or with the end-of-string symbol.
+    #[error("an invalid Huffman string (RFC 7541 §5.2)")]
+    Huffman,
     /// An integer above the limit of RFC 9204 §4.1.1.
     #[error(transparent)]
     Integer(#[from] IntegerTooLarge),

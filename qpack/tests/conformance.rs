@@ -11,7 +11,7 @@ use qpack::{
 static HEAP: HeapMeter = HeapMeter;
 
 fn decode(section: &[u8]) -> Result<Vec<Field>, DecodeError> {
-    Decoder::new().decode(section, 64 * 1024).and_then(Decoded::fields)
+    Decoder::new().decode(0, section, 64 * 1024).and_then(Decoded::fields)
 }
 
 fn refused(section: &[u8]) -> DecodeError {
@@ -202,10 +202,10 @@ fn q14_expansion_stops_at_the_limit() {
     let mut section = vec![0, 0];
     section.extend([0xff, 85 - 63].repeat(16_000));
     let mut decoder = Decoder::new();
-    let error = decoder.decode(&section, 10 * 108).and_then(Decoded::fields).unwrap_err();
+    let error = decoder.decode(0, &section, 10 * 108).and_then(Decoded::fields).unwrap_err();
     assert_eq!((error, error.code()), (DecodeError::TooLarge { limit: 1080 }, None));
     assert_eq!(
-        decoder.decode(&section[..22], 10 * 108).and_then(Decoded::fields).map(|fields| fields.len()),
+        decoder.decode(0, &section[..22], 10 * 108).and_then(Decoded::fields).map(|fields| fields.len()),
         Ok(10)
     );
 }
@@ -218,10 +218,10 @@ fn q14_the_limit_counts_name_value_and_32() {
         let mut section = Vec::new();
         let field = FieldRef::new(name, value);
         Encoder::new().encode(0, [field], &mut section);
-        assert!(Decoder::new().decode(&section, field.size()).and_then(Decoded::fields).is_ok());
+        assert!(Decoder::new().decode(0, &section, field.size()).and_then(Decoded::fields).is_ok());
         let limit = field.size() - 1;
         assert_eq!(
-            Decoder::new().decode(&section, limit).and_then(Decoded::fields),
+            Decoder::new().decode(0, &section, limit).and_then(Decoded::fields),
             Err(DecodeError::TooLarge { limit })
         );
     }

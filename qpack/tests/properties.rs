@@ -24,16 +24,16 @@ proptest! {
         let mut section = Vec::new();
         Encoder::new().encode(0, fields.iter().map(FieldRef::from), &mut section);
         let size: u64 = fields.iter().map(|field| FieldRef::from(field).size()).sum();
-        prop_assert_eq!(Decoder::new().decode(&section, size).and_then(Decoded::fields), Ok(fields));
+        prop_assert_eq!(Decoder::new().decode(0, &section, size).and_then(Decoded::fields), Ok(fields));
     }
 
     #[test]
     fn decoding_never_panics(mut section in vec(any::<u8>(), 0..200), limit in 0_u64..2000) {
         let mut decoder = Decoder::new();
-        let _ = decoder.decode(&section, limit).and_then(Decoded::fields);
+        let _ = decoder.decode(0, &section, limit).and_then(Decoded::fields);
         // A valid prefix lets the decoder reach the field lines.
         section.splice(0..0, [0, 0]);
-        if let Ok(fields) = decoder.decode(&section, limit).and_then(Decoded::fields) {
+        if let Ok(fields) = decoder.decode(0, &section, limit).and_then(Decoded::fields) {
             prop_assert!(fields.iter().map(|field| FieldRef::from(field).size()).sum::<u64>() <= limit);
         }
     }

@@ -28,7 +28,7 @@ fn check(data: &[u8]) -> bool {
 
 fn section(bytes: &[u8]) -> bool {
     let mut decoder = Decoder::new();
-    let Ok(fields) = decoder.decode(bytes, LIMIT).and_then(Decoded::fields) else { return false };
+    let Ok(fields) = decoder.decode(0, bytes, LIMIT).and_then(Decoded::fields) else { return false };
     let size: u64 = fields.iter().map(|f| f.name.len() as u64 + f.value.len() as u64 + FIELD_OVERHEAD).sum();
     assert!(size <= LIMIT, "no section expands beyond the limit (RFC 9114 §4.2.2)");
     let mut again = Vec::new();
@@ -38,13 +38,13 @@ fn section(bytes: &[u8]) -> bool {
         line
     });
     Encoder::new().encode(0, lines, &mut again);
-    assert_eq!(decoder.decode(&again, LIMIT).and_then(Decoded::fields), Ok(fields));
+    assert_eq!(decoder.decode(0, &again, LIMIT).and_then(Decoded::fields), Ok(fields));
     assert_eq!(
-        decoder.decode(&again, size).and_then(Decoded::fields).map(|fields| fields.len()),
-        decoder.decode(&again, LIMIT).and_then(Decoded::fields).map(|f| f.len())
+        decoder.decode(0, &again, size).and_then(Decoded::fields).map(|fields| fields.len()),
+        decoder.decode(0, &again, LIMIT).and_then(Decoded::fields).map(|f| f.len())
     );
     if size > 0 {
-        assert!(decoder.decode(&again, size - 1).and_then(Decoded::fields).is_err(), "the limit is exact");
+        assert!(decoder.decode(0, &again, size - 1).and_then(Decoded::fields).is_err(), "the limit is exact");
     }
     true
 }

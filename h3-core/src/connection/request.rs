@@ -340,7 +340,8 @@ impl Request {
         };
         shared.budget.release(section.len());
         // `SETTINGS_QPACK_BLOCKED_STREAMS` is 0: no stream may be blocked (RFC 9204 §2.1.2).
-        let decoded = shared.decoder.decode(&section, shared.max_section).and_then(Decoded::fields);
+        let decoded =
+            shared.decoder.decode(id.value(), &section, shared.max_section).and_then(Decoded::fields);
         let fields = decoded.map_err(|error| match error {
             DecodeError::TooLarge { .. } => Fault::Stream(StreamViolation::FieldSectionTooLarge),
             error => Fault::Connection(H3Error::Decompression(error)),

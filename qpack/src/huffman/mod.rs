@@ -107,28 +107,61 @@ const fn build() -> Machine {
     Machine { steps, accepts }
 }
 
+/// Decodes a string that arrives in pieces.
+#[derive(Debug, Default)]
+pub(crate) struct Cursor {
+    state: u8,
+}
+
+impl Cursor {
+    /// Appends what the next piece completes to `out`; fails if that is more than `limit` bytes.
+    pub(crate) fn decode(
+        &mut self,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+        limit: usize,
+    ) -> Result<(), HuffmanError> {
+        // No code is shorter than five bits, which bounds the output by the input's size: seven bits may be
+        // left of the piece before.
+        out.reserve((bytes.len() * 8 / 5 + 1).min(limit));
+        let end = out.len().saturating_add(limit);
+        let mut state = usize::from(self.state);
+        for &byte in bytes {
+            for nibble in [byte >> 4, byte & 0xf] {
+                let step = MACHINE.steps[state << 4 | usize::from(nibble)];
+                if step.flags != 0 {
+                    if step.flags & FAILS != 0 {
+                        return Err(HuffmanError::Invalid);
+                    }
+                    if out.len() >= end {
+                        return Err(HuffmanError::TooLong);
+                    }
+                    out.push(step.symbol);
+                }
+                state = usize::from(step.next);
+            }
+        }
+        self.state = state as u8;
+        Ok(())
+    }
+
+    /// The string is over: what is left must be padding.
+    pub(crate) fn finish(&self) -> Result<(), HuffmanError> {
+        if MACHINE.accepts[usize::from(self.state)] { Ok(()) } else { Err(HuffmanError::Invalid) }
+    }
+}
+
 /// Appends the string that `bytes` encodes to `out`; fails if it is longer than `limit` bytes.
 pub(crate) fn decode(bytes: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), HuffmanError> {
-    // No code is shorter than five bits, which bounds the output by the input's size.
-    out.reserve((bytes.len() * 8 / 5).min(limit));
-    let end = out.len().saturating_add(limit);
-    let mut state = 0_usize;
-    for &byte in bytes {
-        for nibble in [byte >> 4, byte & 0xf] {
-            let step = MACHINE.steps[state << 4 | usize::from(nibble)];
-            if step.flags != 0 {
-                if step.flags & FAILS != 0 {
-                    return Err(HuffmanError::Invalid);
-                }
-                if out.len() >= end {
-                    return Err(HuffmanError::TooLong);
-                }
-                out.push(step.symbol);
-            }
-            state = usize::from(step.next);
-        }
-    }
-    if MACHINE.accepts[state] { Ok(()) } else { Err(HuffmanError::Invalid) }
+    let mut cursor = Cursor::default();
+    cursor.decode(bytes, out, limit)?;
+    cursor.finish()
+}
+
+/// The length of the shortest text whose encoding has `length` bytes: no code has more than 30 bits, and
+/// padding at most seven.
+pub(crate) const fn shortest_text(length: u64) -> u64 {
+    (length.saturating_mul(8).saturating_sub(7)).div_ceil(30)
 }
 
 /// The length of the encoding of `bytes`, in bytes.
@@ -219,6 +252,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn pieces_of_any_size(text in proptest::collection::vec(any::<u8>(), 0..200), piece in 1_usize..50) {
+            let mut bytes = Vec::new();
+            encode(&text, &mut bytes);
+            prop_assert!(shortest_text(bytes.len() as u64) <= text.len() as u64);
+            let (mut cursor, mut out) = (Cursor::default(), Vec::new());
+            for piece in bytes.chunks(piece) {
+                let left = text.len() - out.len();
+                prop_assert_eq!(cursor.decode(piece, &mut out, left), Ok(()));
+            }
+            prop_assert_eq!((cursor.finish(), out), (Ok(()), text));
+        }
+
         #[test]
         fn encode_then_decode(text in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut bytes = Vec::new();

@@ -1,0 +1,42 @@
+//! Records of encoded bytes (`.out`).
+
+use std::fmt;
+
+/// A file that ends inside a record, whose head is at `offset`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// Inside the head of the record.
+    Head { offset: usize },
+    /// Inside its bytes: `left` of `length` are there.
+    Bytes { offset: usize, length: u32, left: usize },
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Head { offset } => write!(f, "offset {offset}: the file ends inside the head of a record"),
+            Self::Bytes { offset, length, left } => {
+                write!(f, "offset {offset}: a record of {length} bytes, but the file has only {left} more")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Cut {}
+
+/// The records: the stream, 0 for the encoder stream, and its bytes.
+pub(crate) fn read_records(bytes: &[u8]) -> Result<Vec<(u64, &[u8])>, Cut> {
+    let mut records = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let offset = bytes.len() - rest.len();
+        let (stream, tail) = rest.split_first_chunk().ok_or(Cut::Head { offset })?;
+        let (length, tail) = tail.split_first_chunk().ok_or(Cut::Head { offset })?;
+        let length = u32::from_be_bytes(*length);
+        let split = usize::try_from(length).ok().and_then(|length| tail.split_at_checked(length));
+        let (record, tail) = split.ok_or(Cut::Bytes { offset, length, left: tail.len() })?;
+        records.push((u64::from_be_bytes(*stream), record));
+        rest = tail;
+    }
+    Ok(records)
+}
