@@ -35,7 +35,6 @@ impl<T> Table<T> {
         self.evicted + self.entries.len() as u64
     }
 
-    #[cfg(test)]
     /// The absolute index of the oldest entry; that of the next insertion if the table is empty.
     pub(crate) const fn first(&self) -> u64 {
         self.evicted
@@ -45,7 +44,6 @@ impl<T> Table<T> {
         self.capacity
     }
 
-    #[cfg(test)]
     /// The size of all entries, in bytes.
     pub(crate) const fn size(&self) -> u64 {
         self.size
@@ -55,6 +53,11 @@ impl<T> Table<T> {
     pub(crate) fn get(&self, index: u64) -> Option<&T> {
         let place = usize::try_from(index.checked_sub(self.evicted)?).ok()?;
         self.entries.get(place).map(|(entry, _)| entry)
+    }
+
+    pub(crate) fn get_mut(&mut self, index: u64) -> Option<&mut T> {
+        let place = usize::try_from(index.checked_sub(self.evicted)?).ok()?;
+        self.entries.get_mut(place).map(|(entry, _)| entry)
     }
 
     /// The entries with their sizes, oldest first.
@@ -96,7 +99,6 @@ pub(crate) const fn max_entries(max_capacity: u64) -> u64 {
     max_capacity / ENTRY_OVERHEAD
 }
 
-#[cfg(test)]
 /// How the Required Insert Count is sent: modulo twice the number of entries that the table can hold
 /// (RFC 9204 §4.5.1.1).
 pub(crate) const fn encode_required(required: u64, max_entries: u64) -> u64 {

@@ -4,8 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use qpack::{DecodeError, Decoded, Decoder, EncoderStreamError};
 
-/// The fields of one section: names and values.
-pub(crate) type List = Vec<(Vec<u8>, Vec<u8>)>;
+use crate::{records::set_capacity, text::List};
 
 /// The largest field section, in bytes as RFC 9114 §4.2.2 counts them: larger than any test has.
 const MAX_SECTION: u64 = 16 << 20;
@@ -41,26 +40,9 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Set Dynamic Table Capacity (RFC 9204 §4.3.1).
-fn set_capacity(capacity: u64) -> Vec<u8> {
-    let Some(mut rest) = capacity.checked_sub(31) else { return vec![0x20 | capacity as u8] };
-    let mut bytes = vec![0x3f];
-    while rest >= 0x80 {
-        bytes.push(rest as u8 | 0x80);
-        rest >>= 7;
-    }
-    bytes.push(rest as u8);
-    bytes
-}
-
 /// Decodes all records with a table of `capacity` bytes and `blocked` blocked streams; the lists come back in
-/// the order of their records. `on_instructions` gets what the decoder says on its own stream.
-pub(crate) fn decode(
-    records: &[(u64, &[u8])],
-    capacity: u64,
-    blocked: u64,
-    mut on_instructions: impl FnMut(&[u8]),
-) -> Result<Vec<List>, Error> {
+/// the order of their records.
+pub(crate) fn decode(records: &[(u64, &[u8])], capacity: u64, blocked: u64) -> Result<Vec<List>, Error> {
     let mut decoder = Decoder::with_table(capacity, blocked);
     // Some encoders leave out the instruction: in the drafts that they follow, the table starts with the
     // capacity that the settings permit.
@@ -97,9 +79,8 @@ pub(crate) fn decode(
                 Err(error) => return Err(Error::Section { record, stream, error }),
             }
         }
-        decoder.take_instructions(&mut instructions);
-        on_instructions(&instructions);
         instructions.clear();
+        decoder.take_instructions(&mut instructions);
     }
     match waiting.iter().map(|(stream, (record, _))| (*record, *stream)).min() {
         Some((record, stream)) => Err(Error::Blocked { count: waiting.len(), record, stream }),

@@ -40,3 +40,28 @@ pub(crate) fn read_records(bytes: &[u8]) -> Result<Vec<(u64, &[u8])>, Cut> {
     }
     Ok(records)
 }
+
+/// Appends a record.
+pub(crate) fn put_record(
+    stream: u64,
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), std::num::TryFromIntError> {
+    out.extend(stream.to_be_bytes());
+    out.extend(u32::try_from(bytes.len())?.to_be_bytes());
+    out.extend(bytes);
+    Ok(())
+}
+
+/// Set Dynamic Table Capacity (RFC 9204 §4.3.1). The files leave it out where it sets the capacity that the
+/// program is given: in the drafts from which the format comes, the table starts with that.
+pub(crate) fn set_capacity(capacity: u64) -> Vec<u8> {
+    let Some(mut rest) = capacity.checked_sub(31) else { return vec![0x20 | capacity as u8] };
+    let mut bytes = vec![0x3f];
+    while rest >= 0x80 {
+        bytes.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    bytes.push(rest as u8);
+    bytes
+}

@@ -42,3 +42,15 @@ pub(crate) fn read_qif(text: &[u8]) -> Result<Vec<List>, NoTab> {
     }
     Ok(lists)
 }
+
+/// Writes the lists, as [`read_qif`] reads them.
+pub(crate) fn write_qif(lists: &[List]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for list in lists {
+        for (name, value) in list {
+            text.extend([&name[..], b"\t", value, b"\n"].concat());
+        }
+        text.push(b'\n');
+    }
+    text
+}
