@@ -59,12 +59,11 @@ macro_rules! setters {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The capacity of the QPACK dynamic table, in bytes. This implementation offers none, so only the peer's
-    /// value can differ from 0.
+    /// The largest QPACK dynamic table that the peer's encoder may use, in bytes (RFC 9204 §5).
     pub qpack_max_table_capacity: u64,
     /// The largest field section accepted, in bytes as RFC 9114 §4.2.2 counts them; `None` is unlimited.
     pub max_field_section_size: Option<u64>,
-    /// How many streams QPACK may block.
+    /// How many streams may wait for entries of that table.
     pub qpack_blocked_streams: u64,
     /// Extended CONNECT is understood.
     pub enable_connect_protocol: bool,

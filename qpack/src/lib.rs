@@ -52,7 +52,7 @@ mod integer;
 mod static_table;
 mod table;
 
-pub use decoder::{Decoded, Decoder};
+pub use decoder::{Decoded, Decoder, Start};
 pub use encoder::{Encoder, EncoderOptions, Policy};
 pub use error::{DecodeError, DecoderStreamError, EncoderStreamError, IntegerTooLarge};
 pub use field::{FIELD_OVERHEAD, Field, FieldRef};

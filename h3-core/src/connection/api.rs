@@ -13,7 +13,8 @@ use super::{
     Connection,
     critical::Critical,
     ends::send_error,
-    request::{ContentRead, Progress, Request},
+    reading::{ContentRead, Progress},
+    request::Request,
     send::Stage,
 };
 use crate::{
@@ -45,7 +46,7 @@ impl Connection {
         let lines = message::request_lines(head).map_err(SendError::Invalid)?;
         self.check_section(&lines)?;
         let id = transport.open(Dir::Bidi).ok_or(SendError::NoStream)?;
-        let section = self.encode_section(id, &lines);
+        let section = self.encode_section(id, &lines, transport);
         self.opened = self.opened.max(id.index() + 1);
         if let Some(value) = head.headers.get("priority") {
             transport.set_priority(id, parse_priority(value.as_bytes()));
@@ -83,7 +84,6 @@ impl Connection {
         }
         let lines = message::response_lines(head).map_err(SendError::Invalid)?;
         self.check_section(&lines)?;
-        let section = self.encode_section(stream, &lines);
         let next = match (head.status.is_informational(), fin) {
             // RFC 9114 §4.1: an interim response does not end the message.
             (true, true) => return Err(SendError::Closed),
@@ -91,6 +91,7 @@ impl Connection {
             (false, true) => Stage::Ended,
             (false, false) => Stage::Body,
         };
+        let section = self.encode_section(stream, &lines, transport);
         self.send_with(stream, transport, |request| {
             request.send.push_headers(&section);
             request.send.stage = next;
@@ -127,13 +128,14 @@ impl Connection {
         trailers: &HeaderMap,
         transport: &mut impl Transport,
     ) -> Result<(), SendError> {
+        let request = self.requests.get(&stream).ok_or(SendError::Closed)?;
+        if request.send.stage != Stage::Body || request.is_tunnel() {
+            return Err(SendError::Closed);
+        }
         let lines = message::trailer_lines(trailers).map_err(SendError::Invalid)?;
         self.check_section(&lines)?;
-        let section = self.encode_section(stream, &lines);
+        let section = self.encode_section(stream, &lines, transport);
         self.send_with(stream, transport, |request| {
-            if request.send.stage != Stage::Body || request.is_tunnel() {
-                return Err(SendError::Closed);
-            }
             request.send.push_headers(&section);
             request.send.stage = Stage::Ended;
             Ok(())
@@ -175,13 +177,26 @@ impl Connection {
         {
             request.end_receiving(&mut self.budget);
             let _ = transport.stop_sending(stream, code);
+            self.decoder.cancel_stream(stream.value());
             self.retire(stream);
+            self.settle_answers(transport);
         }
     }
 
     /// Reads content: at most `max` bytes (at least 1), without a copy. Trailers and the end also come as
     /// events; this call returns `Finished` if it finds the end.
     pub fn read_data(
+        &mut self,
+        stream: StreamId,
+        max: usize,
+        transport: &mut impl Transport,
+    ) -> Result<Read, BodyError> {
+        let read = self.read_some(stream, max, transport);
+        self.settle_answers(transport);
+        read
+    }
+
+    fn read_some(
         &mut self,
         stream: StreamId,
         max: usize,
@@ -245,7 +260,7 @@ impl Connection {
             // Its deadline starts anew, because this side did not read it until now.
             self.wait_for_head(id);
         }
-        if let Err(error) = read {
+        if let Err(error) = read.and_then(|()| self.send_answers(transport)) {
             self.fail(error, transport);
         }
         true
@@ -321,12 +336,6 @@ impl Connection {
             return Err(SendError::TooLarge { size, limit });
         }
         Ok(())
-    }
-
-    fn encode_section(&mut self, stream: StreamId, lines: &[FieldRef<'_>]) -> Vec<u8> {
-        let mut section = Vec::with_capacity(256);
-        self.encoder.encode(stream.value(), lines.iter().copied(), &mut section);
-        section
     }
 
     /// Applies `change` to a request, flushes it to the transport, and removes the request if it is over.

@@ -2,10 +2,20 @@
 
 use std::time::Duration;
 
+use qpack::EncoderOptions;
+
 use crate::settings::Settings;
 
 /// The limit of field sections if the settings have none, in bytes.
 pub(super) const DEFAULT_MAX_FIELD_SECTION_SIZE: u64 = 64 * 1024;
+
+/// The dynamic table that is offered to the peer's encoder, in bytes: as large as that of HTTP/2, which peers
+/// are made for. It holds the fields of some dozen requests.
+const TABLE_CAPACITY: u64 = 4096;
+
+/// How many streams may wait for entries of that table. With sections of 16 KiB each, [`Config::header_memory`]
+/// holds as many; the first flight of a page's requests is not much larger, and later ones seldom wait.
+const BLOCKED_STREAMS: u64 = 16;
 
 /// The default of [`Config::request_timeout`].
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -15,8 +25,13 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 #[non_exhaustive]
 pub struct Config {
     /// What is sent in SETTINGS. `max_field_section_size` becomes 64 KiB if it is not set, because a limit
-    /// must be announced to be enforced. The two QPACK settings become 0.
+    /// must be announced to be enforced. If both QPACK settings are 0, [`Config::new`] sets them: a dynamic
+    /// table of 4096 bytes, and 16 streams that may wait for its entries (RFC 9204 §5). Setting them to 0
+    /// after that offers no table.
     pub settings: Settings,
+    /// How this side uses the dynamic table that the peer's settings offer. Until they arrive, and if they
+    /// offer none, it uses the static table.
+    pub encoder: EncoderOptions,
     /// How many bytes of unfinished header sections this side buffers for all streams together. Default 256
     /// KiB.
     pub header_memory: usize,
@@ -37,9 +52,14 @@ pub struct Config {
 impl Config {
     /// The defaults with these settings.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(mut settings: Settings) -> Self {
+        if (settings.qpack_max_table_capacity, settings.qpack_blocked_streams) == (0, 0) {
+            settings.qpack_max_table_capacity = TABLE_CAPACITY;
+            settings.qpack_blocked_streams = BLOCKED_STREAMS;
+        }
         Self {
             settings,
+            encoder: EncoderOptions::new(),
             header_memory: 256 << 10,
             resets_per_second: 1000,
             request_timeout: Some(REQUEST_TIMEOUT),

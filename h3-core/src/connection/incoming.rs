@@ -101,6 +101,7 @@ impl Connection {
         if self.goaway_sent.is_some_and(|limit| id.value() >= limit) {
             let _ = transport.reset(id, StreamViolation::RequestRejected.code(), 0);
             let _ = transport.stop_sending(id, StreamViolation::RequestRejected.code());
+            self.decoder.cancel_stream(id.value());
             self.tell_no_request(id);
             return self.count_useless();
         }
@@ -178,6 +179,7 @@ impl Connection {
             return Ok(());
         }
         self.take_early_priority(id);
+        self.decoder.cancel_stream(id.value());
         self.tell_no_request(id);
         let _ = transport.reset(id, code::H3_REQUEST_INCOMPLETE, 0);
         if code.is_some() { self.count_useless() } else { Ok(()) }
@@ -192,6 +194,7 @@ impl Connection {
             return;
         }
         self.take_early_priority(id);
+        self.decoder.cancel_stream(id.value());
         self.tell_no_request(id);
         let _ = transport.stop_sending(id, StreamViolation::RequestTimeout.code());
         let _ = transport.reset(id, StreamViolation::RequestTimeout.code(), 0);

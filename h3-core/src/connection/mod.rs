@@ -7,6 +7,7 @@
 //! file dispatches events and timers.
 
 mod api;
+mod compression;
 mod config;
 mod control;
 mod critical;
@@ -17,6 +18,7 @@ mod incoming;
 mod limits;
 mod peer;
 mod queue;
+mod reading;
 mod request;
 mod requests;
 mod send;
@@ -160,7 +162,7 @@ impl Connection {
             Quic::DatagramReadable => self.on_datagrams(transport),
             _ => return false,
         };
-        if let Err(error) = result {
+        if let Err(error) = result.and_then(|()| self.send_answers(transport)) {
             self.fail(error, transport);
         }
         true
@@ -214,6 +216,7 @@ impl Connection {
                 self.fail(error, transport);
             }
         }
+        self.settle_answers(transport);
     }
 
     fn flush_critical(&mut self, transport: &mut impl Transport) {

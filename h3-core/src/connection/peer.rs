@@ -33,10 +33,7 @@ impl Connection {
                     }
                     self.idle.count(self.control.take_skipped(), self.now)?;
                 }
-                // Without a dynamic table no instruction has an effect (RFC 9204 §4.3.1, §4.4.2).
-                Critical::Encoder => {
-                    self.idle.count(self.decoder.on_encoder_stream(&data)?, self.now)?;
-                }
+                Critical::Encoder => self.on_encoder_stream(&data, transport)?,
                 Critical::Decoder => {
                     self.idle.count_small(self.encoder.on_decoder_stream(&data)?, self.now)?;
                 }
@@ -61,6 +58,7 @@ impl Connection {
         }
         match frame {
             ControlFrame::Settings(settings) => {
+                self.encoder.on_settings(settings.qpack_max_table_capacity, settings.qpack_blocked_streams);
                 self.peer_settings = Some(settings.clone());
                 self.events.push_back(Event::SettingsReceived(Box::new(settings)));
             }

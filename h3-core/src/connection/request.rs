@@ -5,7 +5,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, StatusCode};
-use qpack::{DecodeError, Decoded, Decoder};
+use qpack::{DecodeError, Decoded, Start};
 use quic_core::{
     Priority, Side, StreamId,
     base::{Budget, Timestamp},
@@ -14,8 +14,7 @@ use quic_core::{
 
 use super::{
     event::Event,
-    limits::IdleMeter,
-    queue::Events,
+    reading::{ContentRead, Fault, Progress, Shared},
     send::{Outgoing, Stage},
 };
 use crate::{
@@ -32,55 +31,6 @@ const READ_AHEAD: usize = 2048;
 
 /// An interim response costs as much as this many frames without effect.
 const INTERIM_COST: u64 = 16;
-
-/// The parts of the connection that a request stream uses.
-pub(super) struct Shared<'a> {
-    pub(super) side: Side,
-    /// This side offered extended CONNECT.
-    pub(super) extended: bool,
-    pub(super) webtransport: bool,
-    /// The advertised limit of field sections, in bytes.
-    pub(super) max_section: u64,
-    pub(super) decoder: &'a mut Decoder,
-    pub(super) budget: &'a mut Budget,
-    pub(super) idle: &'a mut IdleMeter,
-    pub(super) now: Timestamp,
-    pub(super) events: &'a mut Events,
-}
-
-/// An error that ends the connection or the stream.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Fault {
-    Connection(H3Error),
-    Stream(StreamViolation),
-}
-
-impl From<H3Violation> for Fault {
-    fn from(violation: H3Violation) -> Self {
-        Self::Connection(violation.into())
-    }
-}
-
-impl From<StreamViolation> for Fault {
-    fn from(violation: StreamViolation) -> Self {
-        Self::Stream(violation)
-    }
-}
-
-/// The state of reading a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// Content is next.
-    Data,
-    /// More bytes are needed.
-    Blocked,
-    /// The message ended and is valid.
-    Finished,
-    /// The peer reset the stream.
-    Reset(u64),
-    /// The stream ended before this call.
-    Closed,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -100,7 +50,7 @@ enum Phase {
 enum Frame {
     Head(HeadReader),
     Data { left: u64 },
-    Section { left: usize, section: BytesMut },
+    Section { left: usize, section: BytesMut, started: bool },
     Skip { left: u64 },
 }
 
@@ -110,6 +60,10 @@ pub(super) struct Request {
     frame: Frame,
     /// Bytes read from the transport and not parsed yet; at most one chunk.
     buffered: Bytes,
+    /// The section waits for insertions of the peer's encoder: the rest of the stream is not read.
+    blocked: bool,
+    /// The transport has told the end of the stream while it was not read.
+    ended: bool,
     /// The declared length of the content.
     declared: Option<u64>,
     /// Content announced by DATA frames so far.
@@ -139,6 +93,8 @@ impl Request {
             phase: Phase::Head,
             frame: Frame::Head(HeadReader::default()),
             buffered: Bytes::new(),
+            blocked: false,
+            ended: false,
             declared: None,
             content: 0,
             connect: false,
@@ -212,6 +168,7 @@ impl Request {
         loop {
             let want = match &self.frame {
                 _ if self.is_done() => return Ok(Progress::Closed),
+                _ if self.blocked => return Ok(self.watch(id, shared, transport)),
                 Frame::Data { left: 1.. } => return Ok(Progress::Data),
                 Frame::Data { left: 0 } | Frame::Skip { left: 0 } => {
                     self.frame = Frame::Head(HeadReader::default());
@@ -222,41 +179,68 @@ impl Request {
                     continue;
                 }
                 Frame::Head(_) => READ_AHEAD,
+                // The start of a section tells whether it must wait for insertions.
+                Frame::Section { left, started: false, .. } => READ_AHEAD.min(*left),
                 Frame::Section { left, .. } => *left,
                 Frame::Skip { left } => usize::try_from(*left).unwrap_or(usize::MAX),
             };
             if self.buffered.is_empty() {
-                match transport.read(id, want) {
+                let read = if self.ended { Ok(Read::Finished) } else { transport.read(id, want) };
+                match read {
                     Ok(Read::Data(bytes)) => self.buffered = bytes,
                     Ok(Read::Blocked) => return Ok(Progress::Blocked),
                     Ok(Read::Finished) => return self.on_fin(shared),
-                    Err(ReadError::Reset(code)) => {
-                        self.end_receiving(shared.budget);
-                        return Ok(Progress::Reset(code));
-                    }
-                    Err(_) => {
-                        self.end_receiving(shared.budget);
-                        return Ok(Progress::Closed);
-                    }
+                    Err(error) => return Ok(self.on_read_error(error, shared)),
                 }
             }
-            self.take_buffered(shared)?;
+            self.take_buffered(id, shared)?;
         }
     }
 
+    fn on_read_error(&mut self, error: ReadError, shared: &mut Shared<'_>) -> Progress {
+        self.end_receiving(shared.budget);
+        match error {
+            ReadError::Reset(code) => Progress::Reset(code),
+            _ => Progress::Closed,
+        }
+    }
+
+    /// Looks whether a stream that is not read was reset. What is behind the section stays in the window of
+    /// its stream (RFC 9204 §2.2.1).
+    fn watch(&mut self, id: StreamId, shared: &mut Shared<'_>, transport: &mut impl Transport) -> Progress {
+        if !self.ended {
+            match transport.read(id, 0) {
+                Ok(Read::Finished) => self.ended = true,
+                Ok(_) => {}
+                Err(error) => return self.on_read_error(error, shared),
+            }
+        }
+        Progress::Blocked
+    }
+
+    /// The insertions that the section waits for have arrived.
+    pub(super) fn unblock(&mut self) {
+        self.blocked = false;
+    }
+
     /// Parses the buffered bytes.
-    fn take_buffered(&mut self, shared: &mut Shared<'_>) -> Result<(), Fault> {
+    fn take_buffered(&mut self, id: StreamId, shared: &mut Shared<'_>) -> Result<(), Fault> {
         match &mut self.frame {
             Frame::Head(reader) => {
                 if let Some(head) = reader.take(&mut self.buffered) {
                     self.on_frame_head(head, shared)?;
                 }
             }
-            Frame::Section { left, section } => {
+            Frame::Section { left, section, started } => {
                 let part = self.buffered.split_to((*left).min(self.buffered.len()));
                 shared.budget.charge(part.len()).map_err(|_| StreamViolation::HeaderMemory)?;
                 section.extend_from_slice(&part);
                 *left -= part.len();
+                if !*started {
+                    let start = shared.decoder.start(id.value(), section).map_err(H3Error::Decompression)?;
+                    *started = start != Start::Incomplete;
+                    self.blocked = matches!(start, Start::Blocked { .. });
+                }
             }
             Frame::Skip { left } => {
                 let taken = self.buffered.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
@@ -321,7 +305,7 @@ impl Request {
         // the text. A longer one is refused before any of it is buffered.
         match usize::try_from(length) {
             Ok(left) if length <= shared.max_section.saturating_add(32) => {
-                Ok(Frame::Section { left, section: BytesMut::new() })
+                Ok(Frame::Section { left, section: BytesMut::new(), started: false })
             }
             _ => Err(StreamViolation::FieldSectionTooLarge.into()),
         }
@@ -339,7 +323,7 @@ impl Request {
             return Ok(());
         };
         shared.budget.release(section.len());
-        // `SETTINGS_QPACK_BLOCKED_STREAMS` is 0: no stream may be blocked (RFC 9204 §2.1.2).
+        // What was blocked at its start is not any more, unless the peer evicted what its section refers to.
         let decoded =
             shared.decoder.decode(id.value(), &section, shared.max_section).and_then(Decoded::fields);
         let fields = decoded.map_err(|error| match error {
@@ -456,13 +440,4 @@ impl Request {
         *left -= part.len() as u64;
         Ok(ContentRead::Data(part))
     }
-}
-
-/// The result of reading content.
-#[derive(Debug)]
-pub(super) enum ContentRead {
-    Data(Bytes),
-    Blocked,
-    Reset(u64),
-    Closed,
 }

@@ -8,7 +8,8 @@ use super::{
     critical::Critical,
     ends::slim,
     event::Event,
-    request::{Fault, Progress, Request, Shared},
+    reading::{Fault, Progress, Shared},
+    request::Request,
     send::Stage,
     state::Connection,
     unknown::Incoming,
@@ -213,6 +214,7 @@ impl Connection {
         transport: &mut impl Transport,
     ) -> Result<(), H3Error> {
         let Some(request) = self.requests.get_mut(&id) else { return Ok(()) };
+        self.decoder.cancel_stream(id.value());
         let useless = request.send.stage != Stage::Closed && !request.counted;
         request.counted |= useless;
         if request.announced {
@@ -242,6 +244,7 @@ impl Connection {
                 self.events.push_back(Event::NoRequest { stream: id });
             }
             request.end_receiving(&mut self.budget);
+            self.decoder.cancel_stream(id.value());
             let answer = violation == StreamViolation::FieldSectionTooLarge
                 && request.send.stage == Stage::Head
                 && !request.announced;
@@ -263,8 +266,7 @@ impl Connection {
         mut request: Request,
         transport: &mut impl Transport,
     ) {
-        let mut section = Vec::with_capacity(16);
-        self.encoder.encode(id.value(), [qpack::FieldRef::new(b":status", b"431")], &mut section);
+        let section = self.encode_section(id, &[qpack::FieldRef::new(b":status", b"431")], transport);
         request.send.push_headers(&section);
         request.send.stage = Stage::Ended;
         let _ = request.send.flush(id, transport);

@@ -71,14 +71,13 @@ impl Connection {
     #[must_use]
     pub fn new(mut config: Config, side: Side) -> Self {
         let settings = &mut config.settings;
-        settings.qpack_max_table_capacity = 0;
-        settings.qpack_blocked_streams = 0;
         settings.max_field_section_size.get_or_insert(DEFAULT_MAX_FIELD_SECTION_SIZE);
         let webtransport = settings.webtransport();
+        let decoder = Decoder::with_table(settings.qpack_max_table_capacity, settings.qpack_blocked_streams);
         Self {
             side,
-            encoder: Encoder::new(),
-            decoder: Decoder::new(),
+            encoder: Encoder::with_options(config.encoder),
+            decoder,
             peer_settings: None,
             control: ControlReader::new(side, webtransport),
             critical_in: [None; 3],

@@ -1,6 +1,7 @@
 //! Tests over the in-memory transport. `Rig` has one connection and a peer played by the test, `Two` has two
 //! connections.
 
+mod compression;
 mod exchange;
 mod hostile;
 mod late;
@@ -94,8 +95,12 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) fn new(side: Side, settings: Settings) -> Self {
+        Self::with_config(side, Config::new(settings))
+    }
+
+    pub(super) fn with_config(side: Side, config: Config) -> Self {
         let mut pair = Pair::new();
-        let mut connection = Connection::new(Config::new(settings), side);
+        let mut connection = Connection::new(config, side);
         connection.start(pair.ends(side).0);
         let mut rig =
             Self { side, connection, pair, events: Vec::new(), now: Timestamp::ORIGIN, piece: usize::MAX };
@@ -105,7 +110,11 @@ impl Rig {
 
     /// A rig whose peer has sent its settings; returns the peer's control stream.
     pub(super) fn ready(side: Side, settings: Settings) -> (Self, StreamId) {
-        let mut rig = Self::new(side, settings);
+        Self::ready_with(side, Config::new(settings))
+    }
+
+    pub(super) fn ready_with(side: Side, config: Config) -> (Self, StreamId) {
+        let mut rig = Self::with_config(side, config);
         let control = rig.peer().open(Dir::Uni).unwrap();
         let mut payload = Vec::new();
         webtransport_settings().encode(1, &mut payload);
@@ -162,6 +171,13 @@ impl Rig {
     pub(super) fn push(&mut self, id: StreamId, bytes: &[u8]) {
         self.peer().push(id, bytes);
         self.run();
+    }
+
+    /// What the connection has written on its decoder stream since the last call, without the type.
+    pub(super) fn answers(&mut self) -> Vec<u8> {
+        let id = StreamId::new(self.side, Dir::Uni, 2);
+        let bytes = self.peer().pull(id);
+        bytes.strip_prefix(&[0x03]).unwrap_or(&bytes).to_vec()
     }
 
     pub(super) fn fin(&mut self, id: StreamId) {
@@ -256,9 +272,13 @@ pub(super) struct Two {
 
 impl Two {
     pub(super) fn new(settings: &Settings, piece: usize) -> Self {
+        Self::with_configs(Config::new(settings.clone()), Config::new(settings.clone()), piece)
+    }
+
+    pub(super) fn with_configs(client: Config, server: Config, piece: usize) -> Self {
         let mut pair = Pair::new();
-        let mut client = Connection::new(Config::new(settings.clone()), Side::Client);
-        let mut server = Connection::new(Config::new(settings.clone()), Side::Server);
+        let mut client = Connection::new(client, Side::Client);
+        let mut server = Connection::new(server, Side::Server);
         client.start(&mut pair.client);
         server.start(&mut pair.server);
         let mut two = Self { client, server, pair, client_events: vec![], server_events: vec![], piece };

@@ -21,6 +21,8 @@ pub trait Transport {
     fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError>;
     /// How many bytes [`Transport::write`] would take now; 0 if the sending side is over.
     fn writable(&mut self, id: StreamId) -> usize;
+    /// How many more bytes of a stream the peer's flow-control limits permit to send now (RFC 9000 §4.1).
+    fn send_credit(&mut self, id: StreamId) -> u64;
     /// Ends the sending side after the data written so far.
     fn finish(&mut self, id: StreamId) -> Result<(), WriteError>;
     /// Resets the sending side. The peer still gets the first `reliable_size` bytes if it supports

@@ -2,6 +2,7 @@
 //!
 //! Only [`Pair::deliver`] moves data between the ends, and nothing is lost or reordered.
 
+mod beyond;
 mod end;
 
 use quic_core::{Dir, Event, Side, StreamId};
@@ -77,6 +78,9 @@ fn carry(from: &mut End, to: &mut End, max: usize) -> bool {
 
 fn carry_stream(from: &mut End, to: &mut End, id: StreamId, max: usize) -> bool {
     let (limit, held) = (from.stream_limit, from.is_held(id));
+    if from.stalled.contains(&id) {
+        return false;
+    }
     let Some(send) = from.stream(id).send.as_mut() else { return false };
     if std::mem::take(&mut send.answering) {
         return true;

@@ -43,6 +43,10 @@ impl Transport for ConnTransport<'_> {
         self.conn.writable(id)
     }
 
+    fn send_credit(&mut self, id: StreamId) -> u64 {
+        self.conn.send_credit(id)
+    }
+
     fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
         self.conn.finish(id)
     }

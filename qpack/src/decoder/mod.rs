@@ -72,6 +72,21 @@ impl Decoded {
     }
 }
 
+/// What the first bytes of a section tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a caller must handle every variant")]
+pub enum Start {
+    /// The prefix has not arrived whole.
+    Incomplete,
+    /// The section can be decoded once it is whole.
+    Ready,
+    /// The stream is blocked, as with [`Decoded::Blocked`].
+    Blocked {
+        /// The number of insertions the section needs, counted from the beginning of the connection.
+        required_insert_count: u64,
+    },
+}
+
 impl Default for Decoder {
     fn default() -> Self {
         Self::new()
@@ -106,6 +121,27 @@ impl Decoder {
             instructions: Vec::new(),
             scratch: Scratch::default(),
         }
+    }
+
+    /// Says from the first bytes of a section whether it will be blocked, so that the rest of it can stay in
+    /// the flow-control window of its stream until then (RFC 9204 §2.2.1). A blocked stream counts from now
+    /// on.
+    ///
+    /// # Errors
+    /// What is wrong with the prefix, or that one more stream than permitted would be blocked.
+    pub fn start(&mut self, stream: u64, bytes: &[u8]) -> Result<Start, DecodeError> {
+        let max_entries = max_entries(self.max_capacity);
+        let required =
+            match SectionReader::new(bytes, &self.table, max_entries, &mut self.scratch, 0).required() {
+                Ok(required) => required,
+                Err(DecodeError::Truncated) => return Ok(Start::Incomplete),
+                Err(error) => return Err(error),
+            };
+        if required <= self.table.inserted() {
+            return Ok(Start::Ready);
+        }
+        self.block(stream, required)?;
+        Ok(Start::Blocked { required_insert_count: required })
     }
 
     /// Decodes one whole encoded field section of the stream `stream`, or says that it cannot be decoded yet.
@@ -189,6 +225,14 @@ impl Decoder {
             integer::encode(unreported, 6, 0, out);
             self.reported = self.table.inserted();
         }
+    }
+
+    /// How many bytes [`take_instructions`](Self::take_instructions) would append, at most. They grow by a few
+    /// for each section and each cancelled stream, for as long as nobody takes them.
+    #[must_use]
+    pub fn pending_instructions(&self) -> usize {
+        let increment = if self.table.inserted() > self.reported { integer::MAX_LENGTH } else { 0 };
+        self.instructions.len() + increment
     }
 
     /// The number of insertions so far (RFC 9204 §2.1.4).

@@ -112,6 +112,12 @@ impl<'a> SectionReader<'a> {
         Ok(self.required)
     }
 
+    /// Reads the prefix only. Returns the Required Insert Count.
+    pub(super) fn required(mut self) -> Result<u64, DecodeError> {
+        self.prefix()?;
+        Ok(self.required)
+    }
+
     /// Reads the Required Insert Count and the Base (RFC 9204 §4.5.1).
     fn prefix(&mut self) -> Result<(), DecodeError> {
         let encoded = self.integer(8)?;

@@ -19,6 +19,10 @@ impl Instructions {
         self.bytes.is_empty()
     }
 
+    pub(super) fn length(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(super) fn set_room(&mut self, room: usize) {
         self.room = room;
     }

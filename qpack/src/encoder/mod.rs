@@ -190,6 +190,12 @@ impl Encoder {
         }
     }
 
+    /// How many bytes [`take_instructions`](Self::take_instructions) would append.
+    #[must_use]
+    pub fn pending_instructions(&self) -> usize {
+        self.instructions.length()
+    }
+
     /// Appends what is to be sent on the encoder stream (RFC 9204 §4.3).
     pub fn take_instructions(&mut self, out: &mut impl BufMut) {
         self.instructions.take(out);

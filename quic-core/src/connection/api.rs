@@ -77,6 +77,11 @@ impl Connection {
         if self.life.is_open() { self.streams.writable(id) } else { 0 }
     }
 
+    /// How many more bytes of a stream the peer's limits permit to send (RFC 9000 §4.1); 0 if it takes none.
+    pub fn send_credit(&mut self, id: StreamId) -> u64 {
+        if self.life.is_open() { self.streams.send_credit(id) } else { 0 }
+    }
+
     /// Writes like [`Connection::write`], but takes nothing that the peer's `MAX_STREAM_DATA` blocks (RFC
     /// 9000 §4.1). [`Event::StreamWritable`](crate::Event::StreamWritable) follows when that limit permits more and there is room.
     ///

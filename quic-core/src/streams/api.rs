@@ -226,6 +226,15 @@ impl Streams {
         self.send_half(slot).map_or(0, |send| send.writable(limit.min(room), Within::Buffer))
     }
 
+    /// How many bytes beyond those written the peer's limits, that of the stream and that of the connection,
+    /// permit to send now. What other streams have written and not sent does not count.
+    pub(crate) fn send_credit(&mut self, id: StreamId) -> u64 {
+        let credit = self.credit.available();
+        let Ok(send) = self.slot_to_send(id).and_then(|slot| self.send_half(slot)) else { return 0 };
+        let unsent = send.buffer.end() - send.buffer.sent_end();
+        send.room().min(credit.saturating_sub(unsent))
+    }
+
     /// How much a stream may hold that now holds `held`: by its own limit, and by the room of the connection.
     pub(super) fn room_of_one(buffered: &Buffered, send_buffer: usize, held: Held) -> (usize, usize) {
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);

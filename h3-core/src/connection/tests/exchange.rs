@@ -22,7 +22,8 @@ fn settings_are_exchanged_and_grease_ignored() {
         for connection in [&two.client, &two.server] {
             let peer = connection.peer_settings().expect("settings came");
             assert!(peer.enable_connect_protocol && peer.h3_datagram && peer.wt_enabled == 1);
-            assert_eq!((peer.qpack_max_table_capacity, peer.extra.len()), (0, 0));
+            assert_eq!((peer.qpack_max_table_capacity, peer.qpack_blocked_streams), (4096, 16));
+            assert_eq!(peer.extra.len(), 0);
             assert_eq!(connection.failure(), None);
         }
     }

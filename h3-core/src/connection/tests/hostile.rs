@@ -515,8 +515,9 @@ fn rapid_resets(way: u8, count: u64, per_second: u64) -> Rig {
         rig.connection.stop(id, code::H3_REQUEST_CANCELLED, end);
         rig.run();
         assert_eq!(rig.connection.open_requests(), 0);
-        // The peer reads the ends of its streams, so that the mock can remove them.
+        // The peer reads the ends of its streams, so that the mock can remove them, and the cancellations.
         rig.peer().pull(id);
+        rig.answers();
     });
     rig
 }

@@ -6,24 +6,47 @@ const DECOMPRESSION_FAILED: u64 = 0x200;
 const ENCODER_STREAM_ERROR: u64 = 0x201;
 const DECODER_STREAM_ERROR: u64 = 0x202;
 
+/// A connection that offers no dynamic table, and one that offers the default.
+fn configs() -> [Config; 2] {
+    let mut none = Config::new(plain_settings());
+    none.settings.qpack_max_table_capacity = 0;
+    none.settings.qpack_blocked_streams = 0;
+    [none, Config::new(plain_settings())]
+}
+
 /// Asserts that a field section ends the connection, as a head and as trailers.
 #[track_caller]
+fn section_fails_with(config: &Config, side: Side, section: &[u8]) {
+    for trailers in [false, true] {
+        let (mut rig, _) = Rig::ready_with(side, config.clone());
+        let id = rig.request();
+        let head = if trailers { rig.first_headers(&[]) } else { Vec::new() };
+        rig.push(id, &[head, frame(1, section)].concat());
+        rig.assert_failed(DECOMPRESSION_FAILED);
+    }
+}
+
+/// The same with and without a table.
+#[track_caller]
 fn section_fails(side: Side, section: &[u8]) {
-    on_request(side, |_| frame(1, section)).0.assert_failed(DECOMPRESSION_FAILED);
-    let (mut rig, _) = on_request(side, |rig| [rig.first_headers(&[]), frame(1, section)].concat());
-    rig.assert_failed(DECOMPRESSION_FAILED);
+    configs().iter().for_each(|config| section_fails_with(config, side, section));
 }
 
 /// Asserts that bytes on the peer's encoder (2) or decoder stream (3) end the connection.
 #[track_caller]
-fn instruction_fails(side: Side, stream_type: u8, bytes: &[u8], code: u64) {
+fn instruction_fails_with(config: &Config, side: Side, stream_type: u8, bytes: &[u8], code: u64) {
     for piece in [1, usize::MAX] {
-        let (mut rig, _) = rig(side);
+        let (mut rig, _) = Rig::ready_with(side, config.clone());
         rig.piece = piece;
         let id = rig.peer().open(Dir::Uni).unwrap();
         rig.push(id, &[&[stream_type][..], bytes].concat());
         rig.assert_failed(code);
     }
+}
+
+#[track_caller]
+fn instruction_fails(side: Side, stream_type: u8, bytes: &[u8], code: u64) {
+    configs().iter().for_each(|config| instruction_fails_with(config, side, stream_type, bytes, code));
 }
 
 /// Integers with a full prefix: one of 2^62 or more, and one without an end.
@@ -41,21 +64,36 @@ fn q01_static_index_99() {
 
 #[test]
 fn q02_to_q04_encoder_instructions() {
+    let [none, table] = configs();
+    // Set Dynamic Table Capacity 4096, an insertion, and all that its eviction needs.
+    let filled = [&[0x3f, 0xe1, 0x1f, 0xc0, 0][..], &[0; 97]].concat();
     for side in BOTH {
-        // A capacity above the maximum of 0, and 2^62.
-        instruction_fails(side, 2, &[0x21], ENCODER_STREAM_ERROR);
+        // A capacity above the maximum: 1 and 4097, and 2^62.
+        instruction_fails_with(&none, side, 2, &[0x21], ENCODER_STREAM_ERROR);
+        instruction_fails_with(&table, side, 2, &[0x3f, 0xe2, 0x1f], ENCODER_STREAM_ERROR);
         instruction_fails(
             side,
             2,
             &[0x3f, 0xe1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f],
             ENCODER_STREAM_ERROR,
         );
-        // Insertions with a static and with a literal name.
+        // Insertions with a static and with a literal name, while the capacity is 0.
         instruction_fails(side, 2, &[0xc0, 0], ENCODER_STREAM_ERROR);
         instruction_fails(side, 2, &[0x41, b'a', 0], ENCODER_STREAM_ERROR);
-        // A Duplicate, and a reference to a name that was never inserted.
+        // One of 10 + 4055 + 32 bytes.
+        instruction_fails_with(
+            &table,
+            side,
+            2,
+            &[&[0x3f, 0xe1, 0x1f, 0xc0, 0x7f, 0xd8, 0x1e][..], &[b'~'; 4055]].concat(),
+            ENCODER_STREAM_ERROR,
+        );
+        // A Duplicate, and a reference to a name that was never inserted, and one to an evicted entry.
         instruction_fails(side, 2, &[0x00], ENCODER_STREAM_ERROR);
         instruction_fails(side, 2, &[0x80, 0], ENCODER_STREAM_ERROR);
+        for evicted in [&[0x1f, 66][..], &[0x80 | 0x3f, 34, 0]] {
+            instruction_fails_with(&table, side, 2, &[&filled, evicted].concat(), ENCODER_STREAM_ERROR);
+        }
     }
 }
 
@@ -101,19 +139,93 @@ fn q06_stream_cancellations_without_end() {
 
 #[test]
 fn q07_to_q09_prefixes_and_references() {
+    let [none, table] = configs();
     for side in BOTH {
         // Required Insert Counts without a table.
         for count in [&[1][..], &[2], &[0xfe], &[0xff, 0], &[0xff, 0x80, 0x01]] {
-            section_fails(side, &[count, &[0, 0xc1]].concat());
+            section_fails_with(&none, side, &[count, &[0, 0xc1]].concat());
+        }
+        // Beyond the range of a table of 128 entries, below zero, and a second form of zero.
+        for count in [&[0xff, 2][..], &[0xff, 1], &[1]] {
+            section_fails_with(&table, side, &[count, &[0, 0xc1]].concat());
         }
         // A negative Base.
         for delta in [0x80, 0xfe] {
             section_fails(side, &[0, delta, 0xc1]);
         }
+        section_fails_with(&table, side, &[2, 0x81, 0xc1]);
         // References to entries, before and after the Base.
         for line in [&[0x80][..], &[0x10], &[0x40, 0], &[0x00, 0], &[0x07, 3, 0]] {
             section_fails(side, &[&[0, 3][..], line].concat());
         }
+    }
+}
+
+/// RFC 9204 §2.1.2. The streams are blocked by sections that need one insertion.
+#[test]
+fn q10_one_blocked_stream_too_many() {
+    for side in BOTH {
+        let (mut rig, _) = rig(side);
+        for _ in 0..16 {
+            let id = rig.request();
+            rig.push(id, &frame(1, &[2, 0, 0x80]));
+        }
+        rig.assert_alive();
+        // A section that needs nothing is no such one.
+        let id = rig.request();
+        let head = rig.first_headers(&[]);
+        rig.push(id, &head);
+        rig.assert_alive();
+        let id = rig.request();
+        rig.push(id, &frame(1, &[2, 0, 0x80]));
+        rig.assert_failed(DECOMPRESSION_FAILED);
+    }
+}
+
+/// Blocked streams are read no further than the chunk in which their sections begin; the rest stays in the
+/// windows of their streams. At a server their time ends.
+#[test]
+fn q11_blocked_streams_that_stay_blocked() {
+    let section = [&[2, 0, 0x80][..], &[0xc1; 15_000]].concat();
+    for side in BOTH {
+        let (mut rig, _) = rig(side);
+        rig.end().grants = [200, 100];
+        rig.run();
+        let mut ids = Vec::new();
+        for _ in 0..16 {
+            let id = rig.request();
+            rig.push(id, &frame(1, &section));
+            rig.push(id, &frame(1, &section));
+            rig.fin(id);
+            let read = rig.end().bytes_read(id).unwrap();
+            assert!(read < 2100, "{read} bytes");
+            ids.push(id);
+        }
+        rig.assert_alive();
+        rig.answers();
+        if side == Side::Server {
+            rig.later(Duration::from_secs(31));
+            let end = rig.pair.ends(side).0;
+            rig.connection.handle_timeout(rig.now, end);
+            rig.run();
+            let cancelled: Vec<u8> = ids.iter().flat_map(|id| cancellation(*id)).collect();
+            assert_eq!(rig.answers(), cancelled);
+            assert_eq!(rig.connection.open_requests(), 0);
+            // Others may be blocked now.
+            for _ in 0..16 {
+                let id = rig.request();
+                rig.push(id, &frame(1, &[2, 0, 0x80]));
+            }
+            assert_eq!(rig.connection.failure(), None);
+        }
+    }
+}
+
+/// Stream Cancellation (RFC 9204 §4.4.2).
+fn cancellation(id: StreamId) -> Vec<u8> {
+    match id.value() {
+        value @ 0..63 => vec![0x40 | value as u8],
+        value => vec![0x7f, (value - 63) as u8],
     }
 }
 
@@ -173,7 +285,7 @@ fn q14_sections_over_the_limit() {
     client.assert_stream_error(id, code::H3_EXCESSIVE_LOAD);
 }
 
-/// Without a dynamic table, 16,000 references of two bytes to the largest static line expand the most.
+/// References to the largest static line.
 #[test]
 fn q14_expansion_stops_at_the_limit() {
     let section = [&[0, 0][..], &[0xff, 85 - 63].repeat(7000)].concat();
@@ -200,6 +312,32 @@ fn q14_expansion_stops_at_the_limit() {
     }
 }
 
+/// 16,000 references of one byte to an entry of 4 KiB, as a head and in trailers.
+#[test]
+fn q14_references_to_a_large_entry_stop_at_the_limit() {
+    let section = [&[2, 0][..], &[0x80; 16_000]].concat();
+    for side in BOTH {
+        for trailers in [false, true] {
+            let (mut rig, _) = rig(side);
+            let encoder = rig.peer().open(Dir::Uni).unwrap();
+            let insert = [&[0x02, 0x3f, 0xe1, 0x1f, 0xc0, 0x7f, 0x81, 0x1e][..], &[b'v'; 3968]].concat();
+            rig.push(encoder, &insert);
+            let id = rig.request();
+            let head = if trailers { rig.first_headers(&[]) } else { Vec::new() };
+            let measure = Measure::start();
+            rig.push(id, &[head, frame(1, &section)].concat());
+            // The frame in transit, and a few lines that share the entry.
+            assert!(measure.peak_growth() < (32 << 10) + 4 * 16_000, "{}", measure.peak_growth());
+            assert_eq!(rig.end().closed, None);
+            rig.read_body(id);
+            let told = |event: &Event| matches!(event, Event::StreamError { stream, violation } if *stream == id && violation.code() == code::H3_EXCESSIVE_LOAD);
+            assert!(rig.events.iter().any(told), "{:?}", rig.events);
+            // The insertion is acknowledged; the section is not, and its stream is cancelled.
+            assert_eq!(rig.answers(), [vec![1], cancellation(id)].concat());
+        }
+    }
+}
+
 #[test]
 fn q15_sections_cut_inside_a_line() {
     let section = [0, 0, 0x51, 0x03, b'/', b'a', b'b'];
@@ -210,20 +348,26 @@ fn q15_sections_cut_inside_a_line() {
     }
 }
 
-/// The peer acknowledges nothing. That costs the encoder nothing, since it has no table.
+/// The peer offers a table and acknowledges nothing.
 #[test]
 fn q16_sections_without_an_acknowledgment() {
-    let (mut rig, _) = rig(Side::Server);
+    let mut rig = Rig::new(Side::Server, plain_settings());
+    let control = rig.peer().open(Dir::Uni).unwrap();
+    let mut payload = Vec::new();
+    Settings::new().qpack_max_table_capacity(1 << 20).qpack_blocked_streams(1 << 20).encode(1, &mut payload);
+    rig.push(control, &[&[0][..], &frame(4, &payload)].concat());
     rig.end().grants = [1 << 40, 100];
     rig.run();
     let get = get_with(&[("x-a", "some value")]);
-    rig.flood(100_000, |rig, _| {
+    rig.flood(100_000, |rig, round| {
         let id = rig.peer().open(Dir::Bidi).expect("streams without end");
         rig.peer().push(id, &get);
         rig.peer().finish(id).unwrap();
         rig.run();
         let (end, _) = rig.pair.ends(Side::Server);
-        let answer = ResponseHead::new(http::StatusCode::OK);
+        let mut answer = ResponseHead::new(http::StatusCode::OK);
+        answer.headers.insert("x-always", "the same value".parse().unwrap());
+        answer.headers.insert("x-round", round.into());
         rig.connection.send_response(id, &answer, true, end).unwrap();
         rig.run();
         rig.read_body(id);

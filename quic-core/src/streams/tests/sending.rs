@@ -102,6 +102,31 @@ fn a_writer_that_keeps_to_the_peers_limit_hears_when_that_rises() {
     assert!(client.events.is_empty(), "nobody writes any more");
 }
 
+/// A writer that must not begin what it cannot send whole asks both limits (RFC 9000 §4.1).
+#[test]
+fn send_credit_is_what_both_limits_permit() {
+    let mut client = End::ready(StreamsConfig {
+        stream_receive_window: 600,
+        connection_receive_window: 1_000,
+        ..StreamsConfig::new(Side::Client)
+    });
+    let [id, other] = [0; 2].map(|_| client.streams.open(Dir::Uni).unwrap());
+    assert_eq!(client.streams.send_credit(id), 600);
+    client.write(id, &[1; 100]);
+    assert_eq!(client.streams.send_credit(id), 500, "written and not sent");
+    client.packet(1_200);
+    assert_eq!(client.streams.send_credit(id), 500, "sent");
+    // Another stream uses the connection's credit once it sends.
+    client.write(other, &[1; 600]);
+    assert_eq!((client.streams.send_credit(id), client.streams.send_credit(other)), (500, 0));
+    client.packet(1_200);
+    assert_eq!(client.streams.send_credit(id), 300);
+    client.write(id, &[1; 250]);
+    assert_eq!(client.streams.send_credit(id), 50);
+    let unknown = StreamId::new(Side::Client, Dir::Uni, 7);
+    assert_eq!(client.streams.send_credit(unknown), 0);
+}
+
 fn raise(end: &mut End, id: StreamId, limit: u64) {
     let End { streams, schedule, budget, events, .. } = end;
     streams.on_max_stream_data(id, limit, schedule, budget, events).unwrap();
