@@ -2,7 +2,7 @@
 
 use crate::mutate::Random;
 use h3_core::{Settings, capsule::put_capsule};
-use qpack::{Encoder, FieldRef};
+use qpack::{Encoder, EncoderOptions, FieldRef, Policy};
 use quic_core::{
     ConnectionId, Dir, PreferredAddress, Side, StreamId, TransportParameters, Version, VersionInformation,
     base::{Writer, varint},
@@ -280,7 +280,33 @@ fn qpack_decode() -> Vec<Vec<u8>> {
     // Set Dynamic Table Capacity 0 twice; stream cancellations.
     seeds.push(vec![2 | 1 << 2, 0x20, 0x20]);
     seeds.push(vec![3 | 1 << 2, 0x44, 0x7f, 0x80, 0x01]);
+    // Acknowledgments of two sections, an increment for one more insertion.
+    seeds.push(vec![3 | 1 << 2, 0x80, 0x84, 0x01]);
+    seeds.extend([exchange(false), exchange(true)]);
     seeds
+}
+
+/// Three sections with their instructions, which come before each of them or after all; one stream is cancelled.
+fn exchange(late: bool) -> Vec<u8> {
+    let mut encoder = Encoder::with_options(EncoderOptions::new().policy(Policy::Greedy));
+    encoder.on_settings(220, 2);
+    let (mut seed, mut all) = (vec![1], Vec::new());
+    for (stream, value) in [(0, "one"), (1, "two"), (0, "one")] {
+        let (mut section, mut instructions) = (Vec::new(), Vec::new());
+        let lines = [FieldRef::new(b"x-name", value.as_bytes()), FieldRef::new(b":path", b"/")];
+        encoder.encode(stream, lines, &mut section);
+        encoder.take_instructions(&mut instructions);
+        all.extend_from_slice(&instructions);
+        if !late {
+            seed.extend([&[0, instructions.len() as u8], &instructions[..]].concat());
+        }
+        seed.extend([&[2 | (stream as u8) << 2, section.len() as u8], &section[..]].concat());
+    }
+    seed.extend([3 | 1 << 2, 0]);
+    if late {
+        seed.extend([&[0, all.len() as u8], &all[..]].concat());
+    }
+    seed
 }
 
 /// Steps at every stage and against both roles: an accepted packet, followed by pseudorandom bytes from fixed

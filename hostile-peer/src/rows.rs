@@ -40,8 +40,6 @@ pub const PENDING: &[Pending] = &[
     ),
     pending("X13", "storage of tickets", "a ticket store of our own: the TLS library holds a bounded number"),
     pending("H27", "", "0-RTT: settings are not remembered"),
-    pending("Q10", "", "a dynamic table: without one no stream can block; a section that needs one is Q07"),
-    pending("Q11", "", "a dynamic table: without one no stream can block"),
     pending("Q17", "", "0-RTT with a dynamic table: settings are not remembered"),
     pending("W23", "", "0-RTT with session flow control: settings are not remembered"),
 ];

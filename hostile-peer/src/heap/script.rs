@@ -482,12 +482,18 @@ impl Script {
         }
     }
 
-    /// Sends instructions on the peer's QPACK streams: capacity 0 on the encoder's, cancellations on the
-    /// decoder's.
+    /// Sends instructions on the peer's QPACK streams: capacity 0 or insertions on the encoder's, cancellations
+    /// on the decoder's.
     fn qpack(&mut self, many: u64) {
-        let encoder = self.random.chance(0.5);
+        let encoder = self.random.chance(0.7);
         let id = StreamId::new(self.side, Dir::Uni, if encoder { 1 } else { 2 });
-        let bytes = vec![if encoder { 0x20 } else { 0x44 }; many as usize * 16];
+        let many = many as usize * 16;
+        let bytes = match (encoder, self.random.chance(0.5)) {
+            (false, _) => vec![0x44; many],
+            (true, false) => vec![0x20; many],
+            // Capacity 4096; `:authority` with a value of two bytes and a Duplicate, again and again.
+            (true, true) => [&[0x3f, 0xe1, 0x1f][..], &[0xc0, 2, b'a', b'b', 0x00].repeat(many)].concat(),
+        };
         self.write(id, &bytes, false);
     }
 }

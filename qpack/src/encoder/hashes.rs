@@ -5,7 +5,7 @@
 use crate::field::FieldRef;
 
 /// The hashes of a field line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Hashes {
     pub(super) name: u32,
     pub(super) line: u32,

@@ -69,13 +69,12 @@ impl Planner<'_> {
 
     fn look_up<'a>(&mut self, mut field: FieldRef<'a>) -> Line<'a> {
         field.never_index |= is_sensitive(field);
-        let mut line = Line {
-            field,
-            form: Form::of_static(field),
-            hashes: Hashes::of(field),
-            forecast: Forecast::default(),
-        };
-        if field.never_index || matches!(line.form, Form::Static(_)) {
+        let form = Form::of_static(field);
+        if let Form::Static(_) = form {
+            return Line { field, form, hashes: Hashes::default(), forecast: Forecast::default() };
+        }
+        let mut line = Line { field, form, hashes: Hashes::of(field), forecast: Forecast::default() };
+        if field.never_index {
             return line;
         }
         let found = self.entries.find_line(field, line.hashes, |index| self.is_usable(index));
