@@ -113,7 +113,13 @@ fn section(bytes: &[u8]) -> bool {
         line
     });
     Encoder::new().encode(0, lines, &mut again);
-    assert_eq!(decoder.decode(0, &again, LIMIT).and_then(Decoded::fields), Ok(fields));
+    let same = decoder.decode(0, &again, LIMIT).and_then(Decoded::fields).expect("what we encode is valid");
+    assert_eq!(same.len(), fields.len());
+    for (same, field) in same.iter().zip(&fields) {
+        assert_eq!((&same.name, &same.value), (&field.name, &field.value));
+        // The encoder marks credentials of its own accord.
+        assert!(same.never_index >= field.never_index, "the mark survives (RFC 9204 §7.1.3)");
+    }
     assert_eq!(
         decoder.decode(0, &again, size).and_then(Decoded::fields).map(|fields| fields.len()),
         decoder.decode(0, &again, LIMIT).and_then(Decoded::fields).map(|f| f.len())
