@@ -11,7 +11,7 @@ use crate::{
     base::{AddressLimits, EndpointBudget, setters},
     cids::CidFactory,
     congestion::CongestionConfig,
-    crypto::{TlsClientConfig, TlsServerConfig},
+    crypto::{SessionCache, TlsClientConfig, TlsServerConfig},
     params::{MAX_ACK_DELAY, MAX_STREAMS},
 };
 
@@ -322,19 +322,43 @@ pub struct ServerConfig {
     pub tls: TlsServerConfig,
     /// The settings of connections.
     pub transport: Arc<TransportConfig>,
-    /// The key that seals Retry tokens. It must be the same on all servers that a client may reach.
+    /// The key that seals address tokens, those of Retry packets and those for later connections. It must be
+    /// the same on all servers that a client may reach.
     pub token_key: [u8; 32],
+    /// How long the tokens are good that clients get for later connections (NEW_TOKEN, RFC 9000 §8.1.3). One
+    /// is sent when the handshake is confirmed, and one when the client has moved. A client that presents one
+    /// from the same address needs no Retry and is not limited to three times what it sent. With `None` or
+    /// zero, none is sent and none accepted. Default one day.
+    pub address_tokens: Option<Duration>,
+    /// The Unix time at the origin of the timestamps that the endpoint is given, so that servers with one
+    /// `token_key`, or one that restarts, know the age of each other's tokens. At zero, the default, the
+    /// timestamps themselves count, which is enough for a process alone.
+    pub unix_time_of_origin: Duration,
+    /// What the application promises to clients that send 0-RTT, for example the settings of HTTP/3 (RFC 9114
+    /// §7.2.4.2). A session is resumed with 0-RTT only under the promise under which it was made. Default
+    /// empty.
+    pub early_promise: Arc<[u8]>,
 }
 
 impl ServerConfig {
     /// With the default settings of connections.
     #[must_use]
     pub fn new(tls: TlsServerConfig, token_key: [u8; 32]) -> Self {
-        Self { tls, transport: Arc::default(), token_key }
+        Self {
+            tls,
+            transport: Arc::default(),
+            token_key,
+            address_tokens: Some(Duration::from_secs(24 * 60 * 60)),
+            unix_time_of_origin: Duration::ZERO,
+            early_promise: Arc::default(),
+        }
     }
 
     setters! {
         transport: Arc<TransportConfig>,
+        address_tokens: Option<Duration>,
+        unix_time_of_origin: Duration,
+        early_promise: Arc<[u8]>,
     }
 }
 
@@ -346,17 +370,30 @@ pub struct ClientConfig {
     pub tls: TlsClientConfig,
     /// The settings of connections.
     pub transport: Arc<TransportConfig>,
+    /// What is remembered of servers: sessions to resume, and address tokens. Default none, so that each
+    /// connection resumes as the TLS configuration says, and presents no token.
+    pub sessions: Option<SessionCache>,
+    /// Whether what is written before the handshake is complete leaves at once, as 0-RTT, if `sessions` has a
+    /// session that permits it (RFC 9001 §4.6). Default false.
+    ///
+    /// **0-RTT can be replayed.** Whoever has a copy of its packets can send them again, or hold them back and
+    /// send them later, and the server may process them. An application may therefore send in it only what
+    /// does no harm if it is done again at another time (RFC 9001 §9.2, RFC 8470 §2). It also has no forward
+    /// secrecy towards the server's memory of the session.
+    pub early_data: bool,
 }
 
 impl ClientConfig {
     /// With the default settings of connections.
     #[must_use]
     pub fn new(tls: TlsClientConfig) -> Self {
-        Self { tls, transport: Arc::default() }
+        Self { tls, transport: Arc::default(), sessions: None, early_data: false }
     }
 
     setters! {
         transport: Arc<TransportConfig>,
+        sessions: Option<SessionCache>,
+        early_data: bool,
     }
 }
 

@@ -1,4 +1,5 @@
-//! Frames that belong to no other component: HANDSHAKE_DONE and PING (RFC 9000 §19.2, §19.20).
+//! Frames that belong to no other component: HANDSHAKE_DONE, NEW_TOKEN and PING (RFC 9000 §19.2, §19.7,
+//! §19.20).
 
 use crate::frame::{Frame, FrameWriter, Receipt};
 
@@ -10,6 +11,10 @@ pub(crate) struct Control {
     /// Whether HANDSHAKE_DONE was sent and neither acknowledged nor lost.
     handshake_done_unacked: bool,
     ping: bool,
+    /// The token for the peer's later connections, until it is acknowledged.
+    token: Option<Vec<u8>>,
+    /// Whether the token is to be sent, for the first time or again.
+    token_wanted: bool,
 }
 
 impl Control {
@@ -23,14 +28,27 @@ impl Control {
         self.ping = true;
     }
 
+    /// The client gets this token for its later connections (RFC 9000 §8.1.3), in place of one that it does
+    /// not have yet.
+    pub(crate) fn send_token(&mut self, token: Vec<u8>) {
+        self.token = Some(token);
+        self.token_wanted = true;
+    }
+
     pub(crate) fn wants(&self) -> bool {
-        self.handshake_done > 0 || self.ping
+        self.handshake_done > 0 || self.ping || self.token_wanted
     }
 
     pub(crate) fn write(&mut self, w: &mut FrameWriter<'_>) {
         if self.handshake_done > 0 && w.frame(&Frame::HandshakeDone, Receipt::HandshakeDone) {
             self.handshake_done -= 1;
             self.handshake_done_unacked = true;
+        }
+        if self.token_wanted
+            && let Some(token) = &self.token
+            && w.frame(&Frame::NewToken(token), Receipt::NewToken)
+        {
+            self.token_wanted = false;
         }
         // Any other ack-eliciting frame serves as well as a PING.
         if self.ping && (w.is_ack_eliciting() || w.frame(&Frame::Ping, Receipt::Nothing)) {
@@ -46,6 +64,18 @@ impl Control {
     pub(crate) fn on_handshake_done_acked(&mut self) {
         self.handshake_done = 0;
         self.handshake_done_unacked = false;
+    }
+
+    /// NEW_TOKEN is repeated until it is acknowledged (RFC 9000 §13.3).
+    pub(crate) fn on_token_lost(&mut self) {
+        self.token_wanted = self.token.is_some();
+    }
+
+    /// If a newer token replaced the one that arrived, the newer one is forgotten with it: one is enough.
+    pub(crate) fn on_token_acked(&mut self) {
+        if !self.token_wanted {
+            self.token = None;
+        }
     }
 
     /// `count` probes are sent. Until the client learns of the confirmation it can do little else, so each
@@ -117,5 +147,29 @@ mod tests {
         control.on_handshake_done_acked();
         control.on_probes(2);
         assert!(!control.wants());
+    }
+
+    #[test]
+    fn a_token_is_sent_until_one_is_acknowledged() {
+        let mut control = Control::default();
+        control.send_token(vec![7; 60]);
+        assert_eq!(written(&mut control), [Receipt::NewToken]);
+        assert!(!control.wants());
+        control.on_token_lost();
+        assert_eq!(written(&mut control), [Receipt::NewToken]);
+        control.send_token(vec![8; 60]);
+        control.on_token_acked();
+        assert_eq!(written(&mut control), [Receipt::NewToken], "the newer one was not sent yet");
+        control.on_token_acked();
+        control.on_token_lost();
+        assert!(!control.wants());
+    }
+
+    #[test]
+    fn a_token_waits_for_room() {
+        let mut control = Control::default();
+        control.send_token(vec![7; 300]);
+        assert_eq!(written(&mut control), []);
+        assert!(control.wants());
     }
 }

@@ -21,6 +21,13 @@ pub struct StreamTag(pub u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
+    /// The server has decided about this client's 0-RTT; [`HandshakeComplete`](Self::HandshakeComplete)
+    /// follows. If it did not accept, everything that was written to streams is sent again by itself, under
+    /// the limits that the server has now; datagrams count as lost (RFC 9001 §4.6.2).
+    EarlyDataDecided {
+        /// Whether the server accepted it.
+        accepted: bool,
+    },
     /// TLS is complete: keys, the peer's identity and its transport parameters are authenticated.
     HandshakeComplete,
     /// The handshake is confirmed (RFC 9001 §4.1.2).
@@ -68,6 +75,22 @@ pub enum Event {
     /// The connection has ended; this is the last event. Data received before can be read until the next call
     /// of [`Connection::poll_event`](crate::Connection::poll_event).
     Closed(ConnectionError),
+}
+
+/// What became of the 0-RTT of a connection (RFC 9001 §4.6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "the states of RFC 9001 §4.6.2")]
+pub enum EarlyData {
+    /// The client offers none.
+    #[default]
+    None,
+    /// The client sends 0-RTT and does not know yet whether the server accepts it.
+    Offered,
+    /// The server accepts it. At a server it is safe to assume that the client sent it now, and not somebody
+    /// else later, once the handshake is complete (RFC 8470 §3).
+    Accepted,
+    /// The server has not accepted it. A server does not know what it has not accepted.
+    Rejected,
 }
 
 /// How a stream's data is ranked among others (RFC 9218 §4 and W3C send groups and orders).

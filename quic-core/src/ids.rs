@@ -213,8 +213,8 @@ impl Space {
     /// All spaces, lowest first.
     pub const ALL: [Self; 3] = [Self::Initial, Self::Handshake, Self::Data];
 
-    /// The level at which this end sends the packets of the space. The last space also has 0-RTT packets, but
-    /// this stack sends none.
+    /// The level at which this end sends the packets of the space. The last space also has 0-RTT packets, for
+    /// a client that has no 1-RTT keys yet.
     pub(crate) const fn level(self) -> Level {
         match self {
             Self::Initial => Level::Initial,

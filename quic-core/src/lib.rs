@@ -59,7 +59,7 @@ pub use cids::{CidChange, CidFactory};
 pub use config::{ClientConfig, EndpointConfig, OutOfRange, ServerConfig, TransportConfig};
 pub use connection::{Connection, Transmit};
 pub use endpoint::{AcceptError, Caller, ConnectionHandle, DatagramEvent, Endpoint, Incoming, Response};
-pub use event::{DatagramOptions, Event, HeldAbove, Priority, StreamTag};
+pub use event::{DatagramOptions, EarlyData, Event, HeldAbove, Priority, StreamTag};
 pub use ids::{ConnectionId, Dir, Level, MAX_CID_LENGTH, Side, Space, StreamId, StreamIdHasher, StreamMap};
 pub use packet::offered_versions;
 pub use params::{PreferredAddress, TransportParameters, VersionInformation};

@@ -192,6 +192,14 @@ impl SendBuffer {
         }
     }
 
+    /// Everything is to be sent again as if it never was. Nothing of it is acknowledged.
+    pub(crate) fn begin_again(&mut self) {
+        debug_assert!(self.acked_to == 0 && self.acked.is_empty(), "acknowledged data is gone");
+        self.next = self.acked_to;
+        self.lost = RangeSet::default();
+        self.cursor = 0;
+    }
+
     /// Gives up all data from `end` on; it is not sent any more.
     pub(crate) fn truncate(&mut self, end: u64) {
         let end = end.max(self.acked_to);

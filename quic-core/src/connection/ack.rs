@@ -18,7 +18,7 @@ use crate::{
     path::{AckedMarks, SizeChange, SizeEvidence},
     recovery::{Context, Outcome, congestion_event, timeout_event},
     schedule::Schedule,
-    streams::Streams,
+    streams::{PeerLimits, Streams},
     trace::TraceEvent,
 };
 
@@ -45,9 +45,11 @@ impl Owners<'_> {
     /// whether the owner does.
     fn repeat(&mut self, receipt: Receipt) -> bool {
         let repeated = match receipt {
-            Receipt::Nothing | Receipt::Ack { .. } | Receipt::Datagrams { .. } | Receipt::HandshakeDone => {
-                false
-            }
+            Receipt::Nothing
+            | Receipt::Ack { .. }
+            | Receipt::Datagrams { .. }
+            | Receipt::HandshakeDone
+            | Receipt::NewToken => false,
             Receipt::Crypto { .. }
             | Receipt::Stream { .. }
             | Receipt::ResetStream { .. }
@@ -82,6 +84,8 @@ impl Owners<'_> {
             Receipt::RetireConnectionId(sequence) => self.cids.remote.on_lost(sequence),
             Receipt::HandshakeDone if acked => self.control.on_handshake_done_acked(),
             Receipt::HandshakeDone => self.control.on_handshake_done_lost(),
+            Receipt::NewToken if acked => self.control.on_token_acked(),
+            Receipt::NewToken => self.control.on_token_lost(),
             Receipt::NewConnectionId(_) => {}
             Receipt::Datagrams { count, .. } if !acked => self.datagrams.on_lost(count),
             Receipt::Datagrams { count, bytes } => {
@@ -231,6 +235,17 @@ impl Connection {
         let landed = &mut |path, bytes| paths.on_landed(path, bytes);
         self.recovery.on_retry(landed, &mut |receipt, outcome| owners.settle(receipt, outcome));
         self.paths.active.reset_congestion(&self.config, now, self.entropy.next_u64());
+    }
+
+    /// The server has not accepted this client's 0-RTT: everything that it carried is sent again, under the
+    /// limits that the server has now (RFC 9001 §4.6.2).
+    pub(super) fn repeat_early_data(&mut self, limits: &PeerLimits, now: Timestamp) {
+        let mut owners = owners!(self);
+        let paths = &mut self.paths;
+        let landed = &mut |path, bytes| paths.on_landed(path, bytes);
+        self.recovery.abandon(Space::Data, landed, &mut |receipt, outcome| owners.settle(receipt, outcome));
+        self.streams.begin_again(*limits, &mut self.schedule);
+        self.trace_recovery(now, 0, 0);
     }
 
     /// The operating system refused to send a datagram of `size` bytes because of its size: the outgoing link

@@ -8,12 +8,11 @@ use super::Connection;
 use crate::{
     base::Timestamp,
     congestion::{CongestionConfig, Controller},
-    crypto::ExportError,
     error::{
         ConnectionError,
         call::{DatagramError, Read, ReadError, ReadProgress, WriteError},
     },
-    event::{DatagramOptions, Priority, StreamTag},
+    event::{DatagramOptions, EarlyData, Priority, StreamTag},
     ids::{ConnectionId, Dir, Level, Side, StreamId},
     params::TransportParameters,
     stats::{ConnectionStats, PathStats, RecvStreamStats, SendStreamStats},
@@ -276,11 +275,14 @@ impl Connection {
 
 /// The connection as such.
 impl Connection {
-    /// Whether streams can be opened, and their data leaves in 1-RTT packets. At a server this is true before
-    /// the client has finished the handshake. Data sent then reaches the sender of the client's first packet,
-    /// whose address and identity are not proved yet (RFC 9001 §5.7).
+    /// Whether streams can be opened, and their data leaves. At a server this is true before the client has
+    /// finished the handshake. Data sent then reaches the sender of the client's first packet, whose address
+    /// and identity are not proved yet (RFC 9001 §5.7). At a client that [offers
+    /// 0-RTT](Self::early_data) it is true from the beginning.
     pub fn can_send(&self) -> bool {
-        self.life.is_open() && self.keyring.has(Level::OneRtt) && self.streams.knows_peer()
+        self.life.is_open()
+            && self.streams.knows_peer()
+            && (self.keyring.has(Level::OneRtt) || self.early_data == EarlyData::Offered)
     }
 
     /// Which end this is.
@@ -323,31 +325,6 @@ impl Connection {
     /// before they arrive.
     pub fn peer_parameters(&self) -> &TransportParameters {
         &self.peer
-    }
-
-    /// The ALPN protocol, once both ends agree on it.
-    pub fn alpn_protocol(&self) -> Option<&[u8]> {
-        self.handshake.tls().alpn_protocol()
-    }
-
-    /// The peer's certificate chain in DER, end entity first.
-    pub fn peer_certificates(&self) -> Vec<Vec<u8>> {
-        self.handshake.tls().peer_certificates()
-    }
-
-    /// The server name that the client asked for; servers only.
-    pub fn server_name(&self) -> Option<&str> {
-        self.handshake.tls().server_name()
-    }
-
-    /// Fills `out` with keying material that both ends share (RFC 8446 §7.5), once the handshake is complete.
-    pub fn export_keying_material(
-        &self,
-        out: &mut [u8],
-        label: &[u8],
-        context: &[u8],
-    ) -> Result<(), ExportError> {
-        self.handshake.export_keying_material(out, label, context)
     }
 
     /// The UDP payload of full datagrams, in bytes.

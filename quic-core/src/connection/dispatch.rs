@@ -46,6 +46,9 @@ impl Connection {
             Frame::Stream { id, offset, fin, data } => {
                 let data = from.payload.slice_ref(data);
                 self.streams.on_stream(id, offset, data, fin, allocation, budget, events)?;
+                if from.level == Level::ZeroRtt {
+                    self.streams.note_early(id);
+                }
             }
             Frame::ResetStream { id, code, final_size } => {
                 self.streams.on_reset_stream(id, code, final_size, 0, budget, events)?;
@@ -60,7 +63,10 @@ impl Connection {
             Frame::MaxStreamData { id, limit } => {
                 self.streams.on_max_stream_data(id, limit, schedule, budget, events)?;
             }
-            Frame::MaxStreams { dir, limit } => self.streams.on_max_streams(dir, limit, events)?,
+            Frame::MaxStreams { dir, limit } => {
+                self.streams.on_max_streams(dir, limit, events)?;
+                self.streams.permit(schedule);
+            }
             Frame::DataBlocked(_) => self.streams.on_data_blocked(),
             Frame::StreamDataBlocked { id, .. } => {
                 self.streams.on_stream_data_blocked(id, budget, events)?;
@@ -84,8 +90,7 @@ impl Connection {
                 }
             }
             Frame::PathResponse(data) => self.on_path_response(data, now),
-            // This stack does not keep tokens for future connections.
-            Frame::NewToken(_) => self.expect_server()?,
+            Frame::NewToken(token) => self.on_new_token(token)?,
             Frame::HandshakeDone => {
                 self.expect_server()?;
                 self.confirm(now);
@@ -95,6 +100,15 @@ impl Connection {
                 self.on_peer_close(CloseReason::Transport { code, frame_type, reason }, now);
             }
             Frame::ApplicationClose { code, reason } => self.on_application_close(code, reason, from)?,
+        }
+        Ok(())
+    }
+
+    /// NEW_TOKEN arrived: the client keeps the token for a later connection to this server (RFC 9000 §8.1.3).
+    fn on_new_token(&self, token: &[u8]) -> Result<(), Violation> {
+        self.expect_server()?;
+        if let Some(seat) = self.handshake.tls().seat() {
+            seat.insert_token(token);
         }
         Ok(())
     }

@@ -183,7 +183,7 @@ impl Connection {
     }
 
     pub(super) fn interest(&self, space: Space, now: Timestamp) -> Interest {
-        let has_keys = self.keyring.has(space.level());
+        let has_keys = self.keyring.has(self.sending_level(space));
         if !has_keys || self.life.is_closed() {
             return Interest::default();
         }
@@ -290,7 +290,7 @@ impl Connection {
             // fills the window: without this, a lost ServerHello would wait forever behind Handshake packets
             // that the peer cannot read.
             let outstanding = self.recovery.has_ack_eliciting_in_flight(space) || self.handshake.wants(space);
-            if self.keyring.has(space.level()) && outstanding {
+            if self.keyring.has(self.sending_level(space)) && outstanding {
                 self.fill_probe(space);
                 self.outgoing.want_probe(space);
             }

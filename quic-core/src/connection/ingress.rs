@@ -149,15 +149,23 @@ impl Connection {
         }
     }
 
-    /// Whether packets of this level can be processed now (RFC 9001 §5.7).
+    /// Whether packets of this level can be processed now (RFC 9001 §5.7). Only servers process 0-RTT packets
+    /// (§5.6).
     fn is_ready_for(&self, level: Level) -> bool {
-        self.keyring.has(level) && (level != Level::OneRtt || self.handshake.is_complete())
+        self.keyring.has(level)
+            && match level {
+                Level::Initial | Level::Handshake => true,
+                Level::ZeroRtt => !self.side.is_client(),
+                Level::OneRtt => self.handshake.is_complete(),
+            }
     }
 
-    /// Whether keys may still come for a level without them. For 0-RTT, which is not offered, they do not.
+    /// Whether keys may still come for a level without them. A server decides about 0-RTT when it has the
+    /// ClientHello, whose keys for Handshake packets come in the same step.
     fn may_become_ready(&self, level: Level) -> bool {
         match level {
-            Level::Initial | Level::ZeroRtt => false,
+            Level::Initial => false,
+            Level::ZeroRtt => !self.side.is_client() && !self.handshake.has_hello(),
             Level::Handshake => !self.handshake.is_complete() && !self.keyring.has(level),
             Level::OneRtt => !self.handshake.is_complete(),
         }

@@ -221,6 +221,10 @@ impl Connection {
             return self.ask(id, now);
         }
         let kept_until = now + self.patience();
+        // RFC 9000 §8.1.3: the client has a new address, and no token for it.
+        if id == self.paths.active.id && !self.side.is_client() {
+            self.give_token(now);
+        }
         if id == self.paths.active.id {
             self.paths.others_mut().for_each(|path| path.route.kept_until = kept_until);
         } else if let Some(path) = self.paths.get_mut(id) {

@@ -32,6 +32,8 @@ mod rebind;
 mod setup;
 mod state;
 mod timeout;
+mod tls;
+mod zero_rtt;
 
 pub use egress::Transmit;
 pub(crate) use setup::{CONNECTION_COST, ServerSetup};

@@ -62,7 +62,7 @@ impl Connection {
         limit: usize,
         now: Timestamp,
     ) -> Option<OpenPacket> {
-        let level = space.level();
+        let level = self.sending_level(space);
         let number = self.outgoing.number(space)?;
         let (path, dcid) = self.destination(content)?;
         // The Length field of a long header has two bytes, which are written when the packet is sealed (RFC

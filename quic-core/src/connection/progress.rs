@@ -1,21 +1,32 @@
 //! The script of the handshake: keys, transport parameters, completion, confirmation (RFC 9001 §4).
 
-use super::{Connection, close::Failure};
+use super::{Connection, close::Failure, zero_rtt::peer_limits};
 use crate::{
     base::Timestamp,
-    event::Event,
+    event::{EarlyData, Event},
     handshake::{Progress, check_connection_ids, check_version},
     ids::{Level, Space},
     params::TransportParameters,
     recovery::Conditions,
-    streams::PeerLimits,
 };
 
 impl Connection {
     /// Applies the results of a step of TLS.
     pub(super) fn apply_progress(&mut self, progress: Progress, now: Timestamp) -> Result<(), Failure> {
+        if let Some(secret) = &progress.early {
+            self.begin_early_data(secret, progress.remembered, now);
+        }
+        if progress.retried && self.side.is_client() {
+            // RFC 8446 §4.2.10: the server does not accept 0-RTT. That is settled when the handshake is
+            // complete; until then nothing more is sent in vain.
+            self.keyring.discard(Level::ZeroRtt);
+        }
         for (level, local, remote) in &progress.keys {
             self.keyring.install(*level, local, remote);
+            if *level == Level::OneRtt && self.side.is_client() {
+                // RFC 9001 §4.9.3: 0-RTT packets end here.
+                self.keyring.discard(Level::ZeroRtt);
+            }
         }
         if let Some(parameters) = progress.parameters {
             self.apply_parameters(parameters, now)?;
@@ -29,6 +40,8 @@ impl Connection {
                 // once.
                 self.control.send_handshake_done();
                 self.confirm(now);
+                self.give_token(now);
+                self.keyring.discard_early_at(now + self.three_pto());
             }
         }
         Ok(())
@@ -37,6 +50,9 @@ impl Connection {
     fn apply_parameters(&mut self, parameters: TransportParameters, now: Timestamp) -> Result<(), Failure> {
         check_connection_ids(self.side, &parameters, &self.first_flight.expected_ids())?;
         check_version(&parameters, self.first_flight.version())?;
+        if self.early_data == EarlyData::Offered {
+            self.settle_early_data(&parameters, now)?;
+        }
         self.life.negotiate_idle_timeout(parameters.max_idle_timeout);
         let limits = peer_limits(&parameters);
         self.streams.set_peer_limits(limits, &mut self.schedule, &mut self.out.events);
@@ -96,17 +112,5 @@ impl Connection {
             scarce_memory: self.is_memory_short(),
             elsewhere_rtt: self.paths.elsewhere_rtt(),
         }
-    }
-}
-
-fn peer_limits(parameters: &TransportParameters) -> PeerLimits {
-    PeerLimits {
-        max_data: parameters.initial_max_data,
-        max_stream_data_bidi_local: parameters.initial_max_stream_data_bidi_local,
-        max_stream_data_bidi_remote: parameters.initial_max_stream_data_bidi_remote,
-        max_stream_data_uni: parameters.initial_max_stream_data_uni,
-        max_streams_bidi: parameters.initial_max_streams_bidi,
-        max_streams_uni: parameters.initial_max_streams_uni,
-        reset_stream_at: parameters.reset_stream_at,
     }
 }

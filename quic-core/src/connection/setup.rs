@@ -17,8 +17,9 @@ use crate::{
     cids::{ACTIVE_LIMIT, Cids, LocalCids},
     config::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig},
     control::Control,
-    crypto::{TlsError, TlsSession, initial_secrets},
+    crypto::{EarlyTerms, Seat, TlsError, TlsSession, TokenKey, initial_secrets},
     datagrams::{Datagrams, DatagramsConfig},
+    event::EarlyData,
     handshake::{FirstFlight, Handshake},
     ids::{ConnectionId, Level, PathId, Side, Space},
     keyring::Keyring,
@@ -48,6 +49,11 @@ pub(crate) struct ServerSetup {
     pub(crate) retry_source: Option<ConnectionId>,
     /// The client's source connection ID.
     pub(crate) peer_source: ConnectionId,
+    /// Whether the client has presented a token from an earlier connection, so that its address is validated
+    /// (RFC 9000 §8.1.3).
+    pub(crate) is_known: bool,
+    /// Makes the tokens for the client's later connections.
+    pub(crate) tokens: Option<Arc<TokenKey>>,
 }
 
 /// The values that both roles have in common.
@@ -86,7 +92,10 @@ impl Connection {
         let params = local_parameters(&transport, version, local, entropy.as_mut());
         let mut encoded = Vec::new();
         params.write(&mut encoded);
-        let tls = TlsSession::client(version, &config.tls, server_name, encoded)?;
+        let seat = config.sessions.as_ref().map(|sessions| sessions.seat(server_name, remote.port()));
+        let token = seat.as_ref().and_then(Seat::take_token);
+        let early_data = config.early_data;
+        let tls = TlsSession::client_at(version, &config.tls, server_name, encoded, seat, early_data)?;
         let mut keyring = Keyring::new();
         let (client, server) = initial_secrets(version, &destination);
         keyring.install(Level::Initial, &client, &server);
@@ -97,7 +106,7 @@ impl Connection {
             remote: destination,
             route: Route::new(remote, None, true),
             keyring,
-            first_flight: FirstFlight::of_client(version, destination),
+            first_flight: FirstFlight::of_client(version, destination).with_token(token),
         };
         let mut connection = Self::assemble(parts, &transport, endpoint, entropy, now);
         match connection.handshake.start() {
@@ -131,11 +140,15 @@ impl Connection {
         };
         let mut encoded = Vec::new();
         params.write(&mut encoded);
-        let tls = TlsSession::server(setup.version, &config.tls, encoded)?;
+        let terms = || EarlyTerms {
+            limits: params.early_limits().to_vec(),
+            application: Arc::clone(&config.early_promise),
+        };
+        let tls = TlsSession::server_under(setup.version, &config.tls, encoded, terms)?;
         let mut keyring = Keyring::new();
         let (client, server) = initial_secrets(setup.version, &setup.initial_destination);
         keyring.install(Level::Initial, &server, &client);
-        let validated = setup.retry_source.is_some();
+        let validated = setup.retry_source.is_some() || setup.is_known;
         let parts = Parts {
             side: Side::Server,
             tls,
@@ -151,7 +164,8 @@ impl Connection {
             ),
         };
         let membership = Membership::of_handshake(endpoint.budget.begin_handshake());
-        Ok(Self { membership, ..Self::assemble(parts, &transport, endpoint, entropy, now) })
+        let tokens = setup.tokens.clone();
+        Ok(Self { membership, tokens, ..Self::assemble(parts, &transport, endpoint, entropy, now) })
     }
 
     /// Gives the connection a place among those of its client's address, until it is dropped.
@@ -199,6 +213,8 @@ impl Connection {
             first_flight: parts.first_flight,
             peer: TransportParameters::default(),
             early: EarlyPackets::default(),
+            early_data: EarlyData::None,
+            tokens: None,
             outgoing: Outgoing::new(entropy.as_mut()),
             flood: FloodGuard::new(now, config.max_receive_window),
             counters: Counters::default(),

@@ -12,8 +12,9 @@ use crate::{
     cids::{CidChange, Cids},
     config::TransportConfig,
     control::Control,
+    crypto::TokenKey,
     datagrams::Datagrams,
-    event::Event,
+    event::{EarlyData, Event},
     frame::Receipt,
     handshake::{FirstFlight, Handshake},
     ids::Side,
@@ -56,6 +57,10 @@ pub struct Connection {
     /// The peer's parameters; defaults until they arrive.
     pub(super) peer: TransportParameters,
     pub(super) early: EarlyPackets,
+    /// What became of 0-RTT.
+    pub(super) early_data: EarlyData,
+    /// Makes the tokens that a server gives its clients for later connections.
+    pub(super) tokens: Option<Arc<TokenKey>>,
     pub(super) outgoing: Outgoing,
     pub(super) flood: FloodGuard,
     pub(super) counters: Counters,

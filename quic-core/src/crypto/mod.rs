@@ -5,21 +5,30 @@
 
 mod initial;
 mod packet;
+mod resumption;
 mod secret;
+mod sessions;
 mod suite;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod token;
 
 pub use initial::{initial_secrets, retry_integrity_tag};
 pub use packet::{
     HeaderKey, OpenError, PacketKey, SAMPLE_SIZE, Unprotected, protect_header, unprotect_header,
 };
+pub(crate) use resumption::EarlyTerms;
+pub use resumption::{Resumption, TicketKeys};
 pub use secret::Secret;
+pub(crate) use sessions::{MAX_APPLICATION, Seat};
+pub use sessions::{SessionCache, SessionCacheError};
 pub use suite::Suite;
 pub use tls::{
     ExportError, KeyChange, TlsClientConfig, TlsError, TlsServerConfig, TlsSession, default_provider,
 };
+
+pub(crate) use token::{TokenKey, Verdict};
 
 /// Compares tokens or tags in a time that does not reveal where they differ.
 #[must_use]

@@ -1,4 +1,5 @@
-//! The TLS 1.3 handshake, by rustls. No other file of the crate names rustls.
+//! The TLS 1.3 handshake, by rustls. Besides this file, only those that hold TLS sessions for later name
+//! rustls: `sessions.rs` at a client, `resumption.rs` at a server.
 //!
 //! rustls hands out traffic secrets through its key log. Each session has its own tap, which takes the
 //! secrets, passes them on to the user's key log (SSLKEYLOGFILE), and wipes them once the packet keys are
@@ -6,14 +7,19 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 #[cfg(feature = "aws-lc-rs")]
 use rustls::crypto::aws_lc_rs as algorithms;
 #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
 use rustls::crypto::ring as algorithms;
-use rustls::quic;
+use rustls::{client::ClientSessionStore, quic};
 use zeroize::Zeroizing;
 
-use super::{Secret, Suite};
+use super::{
+    Secret, Suite,
+    resumption::{EarlyTerms, Resumption, Store, StoreUnderTerms},
+    sessions::{Seat, SeatStore},
+};
 use crate::version::Version;
 
 /// The rustls provider for the library of cryptographic algorithms that this crate is built with: aws-lc-rs
@@ -40,13 +46,31 @@ impl TlsClientConfig {
 /// TLS settings of servers: a rustls configuration, which must allow TLS 1.3 and should name an ALPN
 /// protocol.
 #[derive(Clone, Debug)]
-pub struct TlsServerConfig(Arc<rustls::ServerConfig>);
+pub struct TlsServerConfig {
+    config: Arc<rustls::ServerConfig>,
+    /// The store that decides about 0-RTT.
+    store: Option<Arc<Store>>,
+}
 
 impl TlsServerConfig {
-    /// Wraps a rustls configuration.
+    /// Wraps a rustls configuration. Clients resume as it says: by a store in memory, if nothing else was
+    /// chosen. 0-RTT is refused.
     #[must_use]
     pub fn new(config: Arc<rustls::ServerConfig>) -> Self {
-        Self(config)
+        let mut config = config;
+        if config.max_early_data_size != 0 {
+            // A store that this crate does not know promises nothing of its limits.
+            Arc::make_mut(&mut config).max_early_data_size = 0;
+        }
+        Self { config, store: None }
+    }
+
+    /// The same settings, but clients resume in this way.
+    #[must_use]
+    pub fn with_resumption(&self, resumption: &Resumption) -> Self {
+        let mut config = rustls::ServerConfig::clone(&self.config);
+        let store = resumption.apply(&mut config);
+        Self { config: Arc::new(config), store }
     }
 }
 
@@ -92,17 +116,21 @@ pub enum KeyChange {
 /// The secrets that rustls announced and that were not taken yet.
 #[derive(Debug)]
 struct Tap {
-    taken: Mutex<[Option<Zeroizing<Vec<u8>>>; 4]>,
+    taken: Mutex<[Option<Zeroizing<Vec<u8>>>; 5]>,
     user: Arc<dyn rustls::KeyLog>,
 }
 
 /// The labels of the secrets that protect packets, in the order of [`Tap::taken`].
-const LABELS: [&str; 4] = [
+const LABELS: [&str; 5] = [
     "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
     "SERVER_HANDSHAKE_TRAFFIC_SECRET",
     "CLIENT_TRAFFIC_SECRET_0",
     "SERVER_TRAFFIC_SECRET_0",
+    "CLIENT_EARLY_TRAFFIC_SECRET",
 ];
+
+/// The place of the secret of 0-RTT packets in [`LABELS`].
+const EARLY: usize = 4;
 
 impl Tap {
     fn new(user: Arc<dyn rustls::KeyLog>) -> Arc<Self> {
@@ -141,6 +169,10 @@ pub struct TlsSession {
     version: Version,
     inner: quic::Connection,
     tap: Arc<Tap>,
+    /// Where a client's session goes.
+    store: Option<Arc<SeatStore>>,
+    /// What the application remembers of the session that is being resumed.
+    remembered: Option<Bytes>,
 }
 
 impl std::fmt::Debug for TlsSession {
@@ -165,12 +197,26 @@ fn alert_for(error: &rustls::Error) -> rustls::AlertDescription {
 
 impl TlsSession {
     /// A client's session with `server_name` (a DNS name or an IP address). `params` are the encoded
-    /// transport parameters.
+    /// transport parameters. It resumes as the configuration says, and offers no 0-RTT.
     pub fn client(
         version: Version,
         config: &TlsClientConfig,
         server_name: &str,
         params: Vec<u8>,
+    ) -> Result<Self, TlsError> {
+        Self::client_at(version, config, server_name, params, None, false)
+    }
+
+    /// A client's session that resumes one of the cache at `seat`, and goes there itself. `early_data` offers
+    /// 0-RTT if the resumed session permits it. Then only the protocol of that session is offered: what is
+    /// sent early is of that protocol (RFC 9001 §4.6.2).
+    pub(crate) fn client_at(
+        version: Version,
+        config: &TlsClientConfig,
+        server_name: &str,
+        params: Vec<u8>,
+        seat: Option<Seat>,
+        early_data: bool,
     ) -> Result<Self, TlsError> {
         let name = rustls::pki_types::ServerName::try_from(server_name.to_owned()).map_err(|_| {
             TlsError::internal(format!("{server_name:?} is neither a DNS name nor an IP address"))
@@ -178,17 +224,112 @@ impl TlsSession {
         let mut config = rustls::ClientConfig::clone(&config.0);
         let tap = Tap::new(config.key_log);
         config.key_log = Arc::clone(&tap) as Arc<dyn rustls::KeyLog>;
-        let inner = quic::ClientConnection::new(Arc::new(config), RULES, name, params);
-        Ok(Self { version, inner: quic::Connection::Client(inner.map_err(|e| setup_error(&e))?), tap })
+        config.enable_early_data = false;
+        let mut protocols = config.alpn_protocols.clone();
+        let (mut store, mut remembered) = (None, None);
+        if let Some(seat) = seat {
+            let taken = seat.take_session(&protocols);
+            let mut offered = None;
+            if let Some(taken) = taken {
+                if early_data && taken.value.max_early_data_size() > 0 {
+                    config.enable_early_data = true;
+                    protocols.retain(|protocol| *protocol == taken.protocol);
+                }
+                remembered = taken.application;
+                offered = Some(taken.value);
+            }
+            let seated = Arc::new(SeatStore::new(seat, offered));
+            config.resumption =
+                rustls::client::Resumption::store(Arc::clone(&seated) as Arc<dyn ClientSessionStore>);
+            store = Some(seated);
+        }
+        let inner = quic::ClientConnection::new_with_alpn(Arc::new(config), RULES, name, params, protocols)
+            .map_err(|error| setup_error(&error))?;
+        Ok(Self { version, inner: quic::Connection::Client(inner), tap, store, remembered })
     }
 
-    /// A server's session. `params` are the encoded transport parameters.
+    /// A server's session. `params` are the encoded transport parameters. 0-RTT is refused.
     pub fn server(version: Version, config: &TlsServerConfig, params: Vec<u8>) -> Result<Self, TlsError> {
-        let mut config = rustls::ServerConfig::clone(&config.0);
+        let mut inner = rustls::ServerConfig::clone(&config.config);
+        inner.max_early_data_size = 0;
+        Self::server_by(version, inner, params)
+    }
+
+    /// A server's session, which accepts 0-RTT if the configuration permits it and the client relies on no
+    /// better terms.
+    pub(crate) fn server_under(
+        version: Version,
+        config: &TlsServerConfig,
+        params: Vec<u8>,
+        terms: impl FnOnce() -> EarlyTerms,
+    ) -> Result<Self, TlsError> {
+        let mut inner = rustls::ServerConfig::clone(&config.config);
+        if let Some(store) = &config.store {
+            inner.session_storage = Arc::new(StoreUnderTerms { store: Arc::clone(store), terms: terms() });
+        }
+        Self::server_by(version, inner, params)
+    }
+
+    fn server_by(
+        version: Version,
+        mut config: rustls::ServerConfig,
+        params: Vec<u8>,
+    ) -> Result<Self, TlsError> {
         let tap = Tap::new(config.key_log);
         config.key_log = Arc::clone(&tap) as Arc<dyn rustls::KeyLog>;
-        let inner = quic::ServerConnection::new(Arc::new(config), RULES, params);
-        Ok(Self { version, inner: quic::Connection::Server(inner.map_err(|e| setup_error(&e))?), tap })
+        let inner = quic::ServerConnection::new(Arc::new(config), RULES, params)
+            .map_err(|error| setup_error(&error))?;
+        Ok(Self { version, inner: quic::Connection::Server(inner), tap, store: None, remembered: None })
+    }
+
+    /// The secret of 0-RTT packets, once: at a client that offers 0-RTT from the beginning, at a server from
+    /// when it has accepted that.
+    pub(crate) fn take_early_secret(&mut self) -> Option<Secret> {
+        let secret = self.tap.take(EARLY)?;
+        // A server announces the secret before it decides.
+        self.inner.zero_rtt_keys()?;
+        Secret::new(self.version, self.suite()?, &secret)
+    }
+
+    /// Whether the server has accepted a client's 0-RTT; known once the handshake is complete.
+    pub(crate) fn is_early_data_accepted(&self) -> bool {
+        match &self.inner {
+            quic::Connection::Client(c) => c.is_early_data_accepted(),
+            quic::Connection::Server(_) => false,
+        }
+    }
+
+    /// Whether the handshake resumed an earlier session; known once it is complete.
+    pub(crate) fn is_resumed(&self) -> bool {
+        let kind = match &self.inner {
+            quic::Connection::Client(c) => c.handshake_kind(),
+            quic::Connection::Server(c) => c.handshake_kind(),
+        };
+        kind == Some(rustls::HandshakeKind::Resumed)
+    }
+
+    /// What the application remembers of the session that is being resumed.
+    pub(crate) fn remembered(&self) -> Option<&Bytes> {
+        self.remembered.as_ref()
+    }
+
+    /// Keeps this beside the client's sessions of this connection.
+    pub(crate) fn remember(&self, application: Bytes) {
+        if let Some(store) = &self.store {
+            store.remember(application);
+        }
+    }
+
+    /// The client's seat at its cache.
+    pub(crate) fn seat(&self) -> Option<&Seat> {
+        self.store.as_ref().map(|store| store.seat())
+    }
+
+    /// The handshake is complete: the sessions that come belong to its protocol.
+    pub(crate) fn on_complete(&self) {
+        if let (Some(store), Some(protocol)) = (&self.store, self.alpn_protocol()) {
+            store.set_protocol(protocol);
+        }
     }
 
     /// Takes handshake bytes that the peer sent, in order.

@@ -52,6 +52,8 @@ pub struct Incoming {
     pub(super) scid: ConnectionId,
     /// The original destination connection ID from before a Retry, if the client presented a valid token.
     pub(super) before_retry: Option<ConnectionId>,
+    /// Whether the client presented a good token of an earlier connection.
+    pub(super) is_known: bool,
 }
 
 impl Incoming {
@@ -81,10 +83,11 @@ impl Incoming {
         Caller { meta: self.meta, version: self.version, dcid: self.dcid, scid: self.scid }
     }
 
-    /// Whether a Retry has proved that the client receives at its address.
+    /// Whether the client has proved that it receives at its address: by the answer to a Retry, or by a token
+    /// of an earlier connection (RFC 9000 §8.1.2, §8.1.3).
     #[must_use]
     pub fn is_validated(&self) -> bool {
-        self.before_retry.is_some()
+        self.before_retry.is_some() || self.is_known
     }
 }
 

@@ -6,9 +6,9 @@
 mod event;
 mod limiter;
 mod peek;
+mod spent;
 mod stateless;
 mod table;
-mod token;
 
 use std::{
     net::SocketAddr,
@@ -18,8 +18,8 @@ use std::{
 use bytes::BytesMut;
 
 use limiter::Limiter;
+use spent::SpentTokens;
 use table::Table;
-use token::{TokenKey, Verdict};
 
 pub use event::{AcceptError, Caller, DatagramEvent, Incoming, Response};
 pub use table::ConnectionHandle;
@@ -29,7 +29,7 @@ use crate::{
     cids::CidChange,
     config::{ClientConfig, EndpointConfig, ServerConfig},
     connection::{CONNECTION_COST, Connection, ServerSetup},
-    crypto::TlsError,
+    crypto::{TlsError, TokenKey, Verdict},
     error::{DropReason, TransportErrorCode},
     ids::{ConnectionId, Side},
     packet::{self, Header, HeaderError, LongType, MIN_INITIAL_SIZE},
@@ -43,10 +43,11 @@ const MIN_INITIAL_DCID: usize = 8;
 #[derive(Debug)]
 pub struct Endpoint {
     config: EndpointConfig,
-    server: Option<(Arc<ServerConfig>, TokenKey)>,
+    server: Option<(Arc<ServerConfig>, Arc<TokenKey>)>,
     entropy: EntropySource,
     table: Table,
     limiter: Limiter,
+    spent: SpentTokens,
     stats: EndpointStats,
 }
 
@@ -74,6 +75,7 @@ impl Endpoint {
             entropy: EntropySource(entropy),
             table: Table::default(),
             limiter,
+            spent: SpentTokens::default(),
             stats: EndpointStats::default(),
         };
         endpoint.set_server(server);
@@ -83,8 +85,9 @@ impl Endpoint {
     /// Changes how new connections are accepted; those that exist keep their settings.
     pub fn set_server(&mut self, server: Option<Arc<ServerConfig>>) {
         self.server = server.map(|server| {
-            let key = TokenKey::new(&server.token_key);
-            (server, key)
+            let lifetime = server.address_tokens.unwrap_or_default();
+            let key = TokenKey::new(&server.token_key, lifetime, server.unix_time_of_origin);
+            (server, Arc::new(key))
         });
     }
 
@@ -204,9 +207,11 @@ impl Endpoint {
             return DatagramEvent::Dropped(DropReason::DatagramTooSmall);
         }
         let token = &data[long.token.clone()];
-        let before_retry = match token_key.open(token, &meta.remote, &long.dcid, now) {
-            Verdict::Valid(original) => Some(original),
-            Verdict::Unknown => None,
+        let (before_retry, is_known) = match token_key.open(token, &meta.remote, &long.dcid, now) {
+            Verdict::Retried(original) => (Some(original), false),
+            // RFC 9000 §8.1.4: whoever saw a token could send it again from the client's address.
+            Verdict::Known(number) => (None, self.spent.spend(number)),
+            Verdict::Unknown => (None, false),
             Verdict::Invalid => {
                 self.stats.invalid_tokens += 1;
                 let close =
@@ -224,6 +229,7 @@ impl Endpoint {
             dcid: long.dcid,
             scid: long.scid,
             before_retry,
+            is_known,
         })
     }
 
@@ -318,7 +324,7 @@ impl Endpoint {
         now: Timestamp,
         incoming: Incoming,
     ) -> Result<(ConnectionHandle, Connection), AcceptError> {
-        let Some((server, _)) = &self.server else { return Err(AcceptError::NoServer) };
+        let Some((server, tokens)) = &self.server else { return Err(AcceptError::NoServer) };
         if !self.config.budget.has_room_for(CONNECTION_COST) {
             return Err(AcceptError::Memory);
         }
@@ -330,6 +336,11 @@ impl Endpoint {
             original_destination: incoming.before_retry.unwrap_or(incoming.dcid),
             retry_source: incoming.before_retry.map(|_| incoming.dcid),
             peer_source: incoming.scid,
+            is_known: incoming.is_known,
+            tokens: server
+                .address_tokens
+                .is_some_and(|lifetime| !lifetime.is_zero())
+                .then(|| Arc::clone(tokens)),
         };
         let entropy = self.entropy.0.fork();
         let mut connection = Connection::server(now, server, &setup, &self.config, entropy)?;
@@ -337,7 +348,7 @@ impl Endpoint {
         if connection.stats().packets_received == 0 {
             return Err(AcceptError::NotAuthentic);
         }
-        let proved = incoming.before_retry.is_some();
+        let proved = setup.is_known || setup.retry_source.is_some();
         connection.set_place(self.config.budget.take_place(incoming.meta.remote.ip(), proved, now));
         let handle = self.table.insert(incoming.meta.remote);
         // The client uses the connection ID that it chose until it learns ours.
@@ -349,12 +360,13 @@ impl Endpoint {
     }
 
     /// Answers with a Retry packet: the client has to prove its address before anything is kept (RFC 9000
-    /// §8.1.2). Returns `None` if the client has done so, or if the endpoint is no server.
+    /// §8.1.2). Returns `None` if the client has done so, now or by a token of an earlier connection, or if
+    /// the endpoint is no server.
     pub fn retry(&mut self, now: Timestamp, incoming: &Incoming) -> Option<Response> {
         let (_, token_key) = self.server.as_ref().filter(|_| !incoming.is_validated())?;
         let entropy = self.entropy.0.as_mut();
         let scid = self.config.cids.generate(entropy);
-        let token = token_key.seal(&incoming.meta.remote, &incoming.dcid, &scid, now, entropy);
+        let token = token_key.seal_retry(&incoming.meta.remote, &incoming.dcid, &scid, now, entropy);
         let bytes = stateless::retry(incoming.version, &incoming.dcid, &incoming.scid, &scid, &token)?;
         self.stats.retries += 1;
         Some(Response { remote: incoming.meta.remote, local_ip: incoming.meta.local_ip, bytes })

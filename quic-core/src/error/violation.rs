@@ -67,6 +67,7 @@ violations! {
     ParameterConnectionId, TRANSPORT_PARAMETER_ERROR, "RFC 9000 §7.3", "connection IDs in the parameters differ from those on the wire";
     VersionInformation, TRANSPORT_PARAMETER_ERROR, "RFC 9368 §4", "version information that cannot be parsed";
     VersionNotInUse, VERSION_NEGOTIATION_ERROR, "RFC 9368 §4", "a chosen version that is not the one in use";
+    EarlyDataLimits, PROTOCOL_VIOLATION, "RFC 9000 §7.4.1", "a server that accepted 0-RTT lowered a limit that the client remembered";
     // Streams and flow control.
     StreamLimit, STREAM_LIMIT_ERROR, "RFC 9000 §4.6", "a stream beyond the limit that was granted";
     StreamNotOpened, STREAM_STATE_ERROR, "RFC 9000 §19.8", "a frame for a stream that this endpoint has not opened";

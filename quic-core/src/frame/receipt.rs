@@ -69,6 +69,8 @@ pub(crate) enum Receipt {
     RetireConnectionId(u64),
     /// HANDSHAKE_DONE.
     HandshakeDone,
+    /// NEW_TOKEN.
+    NewToken,
     /// Consecutive DATAGRAM frames of a packet. They are only counted.
     Datagrams {
         /// How many.

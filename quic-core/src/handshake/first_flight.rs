@@ -60,6 +60,11 @@ impl FirstFlight {
         }
     }
 
+    /// The same state, where the client has a token from an earlier connection (RFC 9000 §8.1.3).
+    pub(crate) fn with_token(self, token: Option<bytes::Bytes>) -> Self {
+        Self { token: token.map_or(Vec::new(), Vec::from), ..self }
+    }
+
     /// The version in use.
     pub(crate) fn version(&self) -> Version {
         self.version

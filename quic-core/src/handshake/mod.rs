@@ -6,6 +6,7 @@
 
 mod first_flight;
 mod ids;
+mod limits;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 
 pub(crate) use first_flight::FirstFlight;
 pub(crate) use ids::{ExpectedIds, check_connection_ids};
+pub(crate) use limits::check_early_limits;
 pub(crate) use versions::check_version;
 
 use scan::Scan;
@@ -56,6 +58,12 @@ impl From<TlsError> for HandshakeError {
 pub(crate) struct Progress {
     /// Secrets to install: level, local, remote.
     pub(crate) keys: Vec<(Level, Secret, Secret)>,
+    /// The secret of 0-RTT packets: a client may send them, or a server has accepted them.
+    pub(crate) early: Option<Secret>,
+    /// The server's parameters as the client remembers them, with `early`.
+    pub(crate) remembered: Option<TransportParameters>,
+    /// Whether the server asks for another ClientHello (RFC 8446 §4.1.4): it will not accept 0-RTT.
+    pub(crate) retried: bool,
     /// The peer's transport parameters, in the step in which they arrive. They are authentic once the
     /// handshake is complete.
     pub(crate) parameters: Option<TransportParameters>,
@@ -112,6 +120,12 @@ impl Handshake {
         self.confirmed
     }
 
+    /// Whether TLS has left the first level: a server has processed the ClientHello, a client the
+    /// ServerHello.
+    pub(crate) fn has_hello(&self) -> bool {
+        self.read_level > Space::Initial
+    }
+
     /// HANDSHAKE_DONE was received, or the handshake completed at a server. Returns whether the handshake was
     /// not confirmed before.
     pub(crate) fn confirm(&mut self) -> bool {
@@ -120,7 +134,9 @@ impl Handshake {
 
     /// Lets TLS write its first flight.
     pub(crate) fn start(&mut self) -> Result<Progress, HandshakeError> {
-        self.drive()
+        let mut progress = self.drive()?;
+        progress.retried = false;
+        Ok(progress)
     }
 
     /// A CRYPTO frame arrived.
@@ -160,6 +176,8 @@ impl Handshake {
             progress.keys.extend(step.keys);
             progress.completed |= step.completed;
             progress.parameters = progress.parameters.or(step.parameters);
+            progress.early = progress.early.or(step.early);
+            progress.retried |= step.retried;
         }
         Ok(progress)
     }
@@ -170,6 +188,8 @@ impl Handshake {
         let mut bytes = Vec::new();
         loop {
             let change = self.tls.write(&mut bytes)?;
+            // What a client writes at this level besides its first flight is another ClientHello.
+            progress.retried |= self.write_level == Space::Initial && !bytes.is_empty();
             if let (false, Some(stream)) = (bytes.is_empty(), &mut self.streams[self.write_level as usize]) {
                 stream.send.write(Bytes::from(std::mem::take(&mut bytes)));
             }
@@ -186,8 +206,9 @@ impl Handshake {
                 }
             }
         }
+        self.take_early(&mut progress);
         // In a client that resumes a session, TLS returns the parameters of the earlier connection until the
-        // server's own arrive. RFC 9000 §7.4.1 allows them for 0-RTT only, which is not built.
+        // server's own arrive. RFC 9000 §7.4.1 allows them for 0-RTT only.
         let are_of_this_connection = !self.side.is_client() || !self.tls.is_handshaking();
         if let (true, false, Some(encoded)) =
             (are_of_this_connection, self.parameters_seen, self.tls.peer_parameters())
@@ -197,10 +218,25 @@ impl Handshake {
         }
         if !self.complete && !self.tls.is_handshaking() {
             self.complete = true;
+            self.tls.on_complete();
             self.read_level = Space::Data;
             progress.completed = true;
         }
         Ok(progress)
+    }
+
+    /// Takes the secret of 0-RTT packets when TLS has it, and at a client the server's parameters as they were
+    /// when the session that is resumed was made (RFC 9000 §7.4.1).
+    fn take_early(&mut self, progress: &mut Progress) {
+        let Some(secret) = self.tls.take_early_secret() else { return };
+        if self.side.is_client() {
+            let parse = |encoded: &[u8]| TransportParameters::parse(encoded, Side::Server).ok();
+            progress.remembered = self.tls.peer_parameters().and_then(parse).map(|known| known.remembered());
+            if progress.remembered.is_none() {
+                return;
+            }
+        }
+        progress.early = Some(secret);
     }
 
     /// Whether there is handshake data to send at this level.

@@ -51,9 +51,11 @@ const FIXED: usize = Level::OneRtt as usize;
 
 /// All keys of a connection.
 pub(crate) struct Keyring {
-    /// The keys by level. 0-RTT has a place like the others, but TLS yields no keys for it yet.
+    /// The keys by level.
     fixed: [Option<Box<FixedKeys>>; FIXED],
     data: Option<Box<DataKeys>>,
+    /// When a server discards the keys of 0-RTT packets, once that is known.
+    discard_early_at: Option<Timestamp>,
     /// How many packets failed authentication over the connection's life (RFC 9001 §6.6).
     forged: u64,
     /// The integrity limit, which tests may lower.
@@ -62,7 +64,13 @@ pub(crate) struct Keyring {
 
 impl Keyring {
     pub(crate) fn new() -> Self {
-        Self { fixed: [None, None, None], data: None, forged: 0, integrity_limit: u64::MAX }
+        Self {
+            fixed: [None, None, None],
+            data: None,
+            discard_early_at: None,
+            forged: 0,
+            integrity_limit: u64::MAX,
+        }
     }
 
     /// Caps the integrity limit of the AEAD, so that a test can exceed it.
@@ -81,6 +89,20 @@ impl Keyring {
                 let keys = FixedKeys { local: Direction::new(local), remote: Direction::new(remote) };
                 self.fixed[level as usize] = Some(Box::new(keys));
             }
+        }
+    }
+
+    /// Installs the keys of 0-RTT packets, which only clients send: `secret` serves one direction (RFC 9001
+    /// §5.6).
+    pub(crate) fn install_early(&mut self, secret: &Secret) {
+        self.install(Level::ZeroRtt, secret, secret);
+    }
+
+    /// The client sends no more 0-RTT packets. Its keys are kept until `at` for those that are under way (RFC
+    /// 9001 §4.9.3).
+    pub(crate) fn discard_early_at(&mut self, at: Timestamp) {
+        if self.has(Level::ZeroRtt) {
+            self.discard_early_at = Some(at);
         }
     }
 
@@ -206,12 +228,17 @@ impl Keyring {
         }
     }
 
-    /// When the previous keys must be discarded.
+    /// When keys must be discarded: the previous ones after an update, or those of 0-RTT packets.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.data.as_ref().and_then(|data| data.discard_at())
+        let previous = self.data.as_ref().and_then(|data| data.discard_at());
+        previous.into_iter().chain(self.discard_early_at).min()
     }
 
     pub(crate) fn on_timeout(&mut self, now: Timestamp) {
+        if self.discard_early_at.is_some_and(|at| at <= now) {
+            self.discard_early_at = None;
+            self.discard(Level::ZeroRtt);
+        }
         if let Some(data) = &mut self.data {
             data.on_timeout(now);
         }

@@ -163,3 +163,19 @@ fn each_level_has_keys_of_its_own() {
         assert_eq!(levels.map(|other| two.has(other)), levels.map(|other| other > level));
     }
 }
+
+#[test]
+fn the_keys_of_early_data_go_in_their_time() {
+    let secret = Secret::new(Version::V1, Suite::Aes128Gcm, &[3; 32]).expect("32 bytes");
+    let (mut keys, _) = pair();
+    keys.discard_early_at(NOW);
+    assert_eq!(keys.deadline(), None, "there are none to discard");
+    keys.install_early(&secret);
+    assert!(keys.has(Level::ZeroRtt));
+    keys.discard_early_at(NOW);
+    assert_eq!(keys.deadline(), Some(NOW));
+    keys.on_timeout(NOW.saturating_sub(Duration::from_millis(1)));
+    assert!(keys.has(Level::ZeroRtt));
+    keys.on_timeout(NOW);
+    assert!(!keys.has(Level::ZeroRtt) && keys.deadline().is_none() && keys.has(Level::OneRtt));
+}

@@ -35,6 +35,42 @@ impl TransportParameters {
         Ok(params)
     }
 
+    /// The limits that a server may not lower for a client that sends 0-RTT, in a fixed order (RFC 9000
+    /// §7.4.1, RFC 9221 §3; reliable-stream-reset §3 for the last).
+    pub(crate) fn early_limits(&self) -> [u64; 9] {
+        [
+            self.active_connection_id_limit,
+            self.initial_max_data,
+            self.initial_max_stream_data_bidi_local,
+            self.initial_max_stream_data_bidi_remote,
+            self.initial_max_stream_data_uni,
+            self.initial_max_streams_bidi,
+            self.initial_max_streams_uni,
+            self.max_datagram_frame_size,
+            u64::from(self.reset_stream_at),
+        ]
+    }
+
+    /// What a client remembers of these parameters of a server for 0-RTT (RFC 9000 §7.4.1). The others belong
+    /// to the connection that they were sent on, and have their defaults.
+    pub(crate) fn remembered(&self) -> Self {
+        let defaults = Self::default();
+        Self {
+            original_destination_connection_id: None,
+            stateless_reset_token: None,
+            ack_delay_exponent: defaults.ack_delay_exponent,
+            max_ack_delay: defaults.max_ack_delay,
+            preferred_address: None,
+            initial_source_connection_id: None,
+            retry_source_connection_id: None,
+            version_information: None,
+            // RFC 9287 §3.1: whether the fixed bit may be zero is not remembered.
+            grease_quic_bit: false,
+            grease: None,
+            ..self.clone()
+        }
+    }
+
     /// Appends the encoding. Parameters that have their default value are left out.
     pub fn write(&self, out: &mut Vec<u8>) {
         codec::write(self, out);

@@ -190,3 +190,42 @@ fn few_of_many_versions_are_kept() {
         }
     }
 }
+
+#[test]
+fn what_belongs_to_one_connection_is_not_remembered() {
+    let params = TransportParameters {
+        original_destination_connection_id: cid(b"original"),
+        stateless_reset_token: Some([3; 16]),
+        ack_delay_exponent: 9,
+        max_ack_delay: Duration::from_millis(77),
+        initial_source_connection_id: cid(b"source"),
+        retry_source_connection_id: cid(b"retry"),
+        version_information: Some(VersionInformation { chosen: 1, available: vec![1] }),
+        grease_quic_bit: true,
+        preferred_address: Some(PreferredAddress {
+            v4: None,
+            v6: None,
+            connection_id: cid(b"preferred").expect("short"),
+            token: [9; 16],
+        }),
+        ..TransportParameters::default()
+    };
+    assert_eq!(params.remembered(), TransportParameters::default());
+    let kept = TransportParameters {
+        max_idle_timeout: Duration::from_secs(30),
+        max_udp_payload_size: 1472,
+        initial_max_data: 1,
+        initial_max_stream_data_bidi_local: 2,
+        initial_max_stream_data_bidi_remote: 3,
+        initial_max_stream_data_uni: 4,
+        initial_max_streams_bidi: 5,
+        initial_max_streams_uni: 6,
+        active_connection_id_limit: 7,
+        max_datagram_frame_size: 8,
+        reset_stream_at: true,
+        disable_active_migration: true,
+        ..TransportParameters::default()
+    };
+    assert_eq!(kept.remembered(), kept);
+    assert_eq!(kept.early_limits(), [7, 1, 2, 3, 4, 5, 6, 8, 1]);
+}

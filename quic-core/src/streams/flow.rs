@@ -151,6 +151,11 @@ pub(super) struct SendCredit {
 }
 
 impl SendCredit {
+    /// The credit of a connection that begins again: nothing is used.
+    pub(super) fn of(limit: u64) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
     /// Bytes of new stream data that may be sent.
     pub(super) fn available(&self) -> u64 {
         self.limit.saturating_sub(self.used)

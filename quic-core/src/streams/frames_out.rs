@@ -6,7 +6,7 @@ use super::{
     Streams,
     buffered::FEW,
     send::{Offer, SendHalf},
-    table::{Stream, pending},
+    table::{Early, Stream, pending},
 };
 use crate::{
     event::Event,
@@ -238,7 +238,8 @@ impl Streams {
     /// into neither.
     pub(super) fn activate(&mut self, slot: u32, schedule: &mut Schedule) {
         let Some(stream) = self.table.get_mut(slot) else { return };
-        let offer = stream.send.as_ref().map_or(Offer::Nothing, |send| send.offer(self.credit.available()));
+        let send = stream.send.as_ref().filter(|_| stream.early != Early::Unpermitted);
+        let offer = send.map_or(Offer::Nothing, |send| send.offer(self.credit.available()));
         let ready = matches!(offer, Offer::Data { .. });
         if ready != stream.scheduled {
             stream.scheduled = ready;
@@ -346,6 +347,7 @@ impl Streams {
             | Receipt::NewConnectionId(_)
             | Receipt::RetireConnectionId(_)
             | Receipt::HandshakeDone
+            | Receipt::NewToken
             | Receipt::Datagrams { .. }
             | Receipt::Nothing => {}
         }

@@ -46,6 +46,15 @@ impl LocalStreams {
         std::mem::take(&mut self.refused)
     }
 
+    /// The peer's limit is this one, and not the one that was remembered. It may be below the streams that are
+    /// open.
+    pub(super) fn replace(&mut self, limit: u64) {
+        self.limit = limit;
+        self.blocked_wanted = self.opened > limit;
+        self.blocked_at = self.blocked_wanted.then_some(limit);
+        self.refused |= self.opened > limit;
+    }
+
     /// `STREAMS_BLOCKED` was lost: requests it again if it is still true.
     pub(super) fn on_blocked_lost(&mut self) {
         self.blocked_wanted |= self.refused && self.blocked_at == Some(self.limit);

@@ -16,6 +16,7 @@ mod frames_in;
 mod frames_out;
 mod limits;
 mod recv;
+mod restart;
 mod send;
 mod table;
 #[cfg(test)]
@@ -170,6 +171,8 @@ pub(crate) struct Streams {
     local: usize,
     /// Whether the amount that the peer may make this end hold has changed since the budget was told.
     limit_changed: bool,
+    /// How many streams of this end are above the peer's limit, which was lower than remembered.
+    unpermitted: usize,
     /// How many frames have brought something new.
     useful_frames: u64,
     counters: StreamsCounters,
@@ -206,6 +209,7 @@ impl Streams {
             local_receivers: 0,
             local: 0,
             limit_changed: true,
+            unpermitted: 0,
             useful_frames: 0,
             counters: StreamsCounters::default(),
         }

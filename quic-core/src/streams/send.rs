@@ -141,6 +141,23 @@ impl SendHalf {
         raised
     }
 
+    /// Nothing of what was sent has arrived, and the peer's limit is this one: everything is sent again.
+    pub(super) fn begin_again(&mut self, max_data: u64) {
+        self.buffer.begin_again();
+        self.max_data = max_data;
+        self.blocked_at = None;
+        if self.fin == Fin::InFlight {
+            self.fin = Fin::Queued;
+        }
+        if let Some(reset) = &mut self.reset {
+            // The peer has not heard of a final size. What was sent does not count against its limit.
+            reset.final_size = reset.reliable_size;
+            reset.announced = false;
+            reset.unacked = 0;
+            reset.acks_needed = 1;
+        }
+    }
+
     /// How many more bytes may be written within the peer's limit.
     pub(super) fn room(&self) -> u64 {
         self.max_data.saturating_sub(self.buffer.end())

@@ -61,6 +61,19 @@ pub(super) struct Stream {
     pub(super) in_blocked_list: bool,
     /// Whether the application decides how long the stream's data stays unread.
     pub(super) handed_over: bool,
+    /// What 0-RTT has to do with the stream.
+    pub(super) early: Early,
+}
+
+/// What 0-RTT has to do with a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Early {
+    Nothing,
+    /// Data of this stream of the peer came in 0-RTT packets.
+    Arrived,
+    /// The peer does not permit this stream of this end yet: 0-RTT was rejected, and the limit is lower than
+    /// remembered.
+    Unpermitted,
 }
 
 impl Stream {
@@ -79,13 +92,14 @@ impl Stream {
             waits_for_credit: false,
             in_blocked_list: false,
             handed_over: false,
+            early: Early::Nothing,
         }
     }
 
     /// Whether a frame is pending and does not wait for another stream.
     pub(super) fn may_send(&self, bit: u8) -> bool {
         let held = self.waits_for.is_some() && bit & (pending::RESET | pending::STOP) != 0;
-        self.pending & bit != 0 && !held
+        self.pending & bit != 0 && !held && self.early != Early::Unpermitted
     }
 
     /// Whether a pending frame would still be written: it may no longer be needed.

@@ -40,8 +40,8 @@ struct World {
 impl World {
     fn new() -> Self {
         let (tls, certificate) = tls_server_config(ALPN);
-        let server = ServerConfig { tls, transport: Arc::default(), token_key: [7; 32] };
-        let config = ClientConfig { tls: tls_client_config(&certificate, ALPN), transport: Arc::default() };
+        let server = ServerConfig::new(tls, [7; 32]);
+        let config = ClientConfig::new(tls_client_config(&certificate, ALPN));
         Self {
             now: Timestamp::ORIGIN + Duration::from_secs(1),
             client: driver(1, None),
