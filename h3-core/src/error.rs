@@ -42,6 +42,9 @@ pub mod code {
     /// The request must be retried over HTTP/1.1.
     pub const H3_VERSION_FALLBACK: u64 = 0x110;
 
+    /// An error on the QPACK decoder stream, or of the table that a client remembers (RFC 9204 §3.2.3, §8.3).
+    pub const QPACK_DECODER_STREAM_ERROR: u64 = 0x202;
+
     /// The name of a code of HTTP/3, HTTP datagrams or QPACK (RFC 9114 §8.1, RFC 9297 §5.2, RFC 9204 §8.3).
     #[must_use]
     pub const fn name(code: u64) -> Option<&'static str> {
@@ -66,7 +69,7 @@ pub mod code {
             H3_VERSION_FALLBACK => "H3_VERSION_FALLBACK",
             0x200 => "QPACK_DECOMPRESSION_FAILED",
             0x201 => "QPACK_ENCODER_STREAM_ERROR",
-            0x202 => "QPACK_DECODER_STREAM_ERROR",
+            QPACK_DECODER_STREAM_ERROR => "QPACK_DECODER_STREAM_ERROR",
             _ => return None,
         })
     }
@@ -150,6 +153,10 @@ violations! {
         SettingDuplicate, H3_SETTINGS_ERROR, "RFC 9114 §7.2.4", "a duplicate setting";
         SettingReserved, H3_SETTINGS_ERROR, "RFC 9114 §7.2.4.1", "a setting reserved because HTTP/2 used it";
         SettingValue, H3_SETTINGS_ERROR, "RFC 9114 §7.2.4", "a setting outside its permitted range";
+        SettingLowered, H3_SETTINGS_ERROR, "RFC 9114 §7.2.4.2",
+            "a setting below the one that a client of accepted 0-RTT remembered";
+        TableCapacityChanged, QPACK_DECODER_STREAM_ERROR, "RFC 9204 §3.2.3",
+            "another table capacity than a client of accepted 0-RTT remembered";
         // Datagrams and sessions.
         DatagramMalformed, H3_DATAGRAM_ERROR, "RFC 9297 §2.1", "a datagram without a valid quarter stream ID";
         DatagramStreamLimit, H3_ID_ERROR, "RFC 9297 §2.1", "a datagram for a stream beyond the stream limit";

@@ -129,6 +129,17 @@ impl Settings {
         self.h3_datagram || self.h3_datagram_draft04
     }
 
+    /// Reads what [`encode`](Self::encode) wrote, for a client that keeps the settings of a server beside the
+    /// session that it may resume with 0-RTT (RFC 9114 §7.2.4.2).
+    ///
+    /// # Errors
+    /// The bytes are no payload of a SETTINGS frame.
+    pub fn decode(mut payload: bytes::Bytes) -> Result<Self, H3Violation> {
+        let mut decoder = SettingsDecoder::default();
+        decoder.feed(&mut payload)?;
+        decoder.finish()
+    }
+
     /// Appends the payload of a SETTINGS frame, including one reserved setting, which peers must ignore;
     /// `grease` selects it.
     pub fn encode(&self, grease: u64, out: &mut impl BufMut) {

@@ -29,8 +29,6 @@ const fn pending(id: &'static str, part: &'static str, waits_for: &'static str) 
 
 /// The rows that wait for a feature.
 pub const PENDING: &[Pending] = &[
-    pending("P20", "0-RTT accepted", "0-RTT: no such packet is ever opened; that they are dropped is tested"),
-    pending("F05", "", "0-RTT: no frame in such a packet is ever looked at"),
     pending("F29", "zero-length IDs", "an endpoint that issues connection IDs of length zero"),
     pending("F34", "first half", "a switch that leaves reset_stream_at out: this stack always offers it"),
     pending(
@@ -39,7 +37,4 @@ pub const PENDING: &[Pending] = &[
         "a second version: a client of one never connects again after Version Negotiation",
     ),
     pending("X13", "storage of tickets", "a ticket store of our own: the TLS library holds a bounded number"),
-    pending("H27", "", "0-RTT: settings are not remembered"),
-    pending("Q17", "", "0-RTT with a dynamic table: settings are not remembered"),
-    pending("W23", "", "0-RTT with session flow control: settings are not remembered"),
 ];

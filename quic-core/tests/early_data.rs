@@ -87,7 +87,7 @@ fn clients_resume_by_a_store_once_and_by_tickets_at_every_server_with_the_keys()
         (Resumption::none(), Resumption::none(), false),
         (Resumption::stateful(10), Resumption::stateful(10), false),
         (Resumption::tickets(keys(1)), Resumption::tickets(keys(1)), true),
-        (Resumption::tickets(keys(1)), Resumption::tickets(keys(2).accepting([1; 32])), true),
+        (Resumption::tickets(keys(1)), Resumption::tickets(keys(2).accepting(&keys(1))), true),
         (Resumption::tickets(keys(1)), Resumption::tickets(keys(2)), false),
         (Resumption::tickets(keys(1)), Resumption::stateful(10), false),
     ]
@@ -357,4 +357,30 @@ fn p08_tokens_that_are_too_old_count_as_none() {
     world.establish();
     let stats = world.server_host().driver.endpoint.stats();
     assert_eq!((stats.retries, stats.invalid_tokens), (2, 0));
+}
+
+/// RFC 9000 §8.1.3: the token of the first address is of no use at the second.
+#[test]
+fn a_client_that_has_moved_gets_a_token_for_its_new_address() {
+    let mut world = world(8, &lan(), &Resumption::none());
+    world.establish();
+    let (inside, outside) = (world.client_address, "203.0.113.9:9".parse().expect("an address"));
+    world.sim.rebind(inside, outside);
+    world.client().connection.ping();
+    let validated = |host: &Host| {
+        let mut paths = host.peer().connection.paths();
+        paths.any(|path| path.remote == outside && path.validated)
+    };
+    world.wait("the move", SECOND, |_, server| validated(server));
+    let later = world.sim.now() + SECOND;
+    world.sim.run_until(|_| false, later);
+    part(&mut world);
+    world.server_host().policy = Policy::Retry;
+    for _ in 0..2 {
+        world.establish();
+        let later = world.sim.now() + SECOND;
+        world.sim.run_until(|_| false, later);
+        part(&mut world);
+    }
+    assert_eq!(world.server_host().driver.endpoint.stats().retries, 0);
 }

@@ -93,7 +93,10 @@ pub use error::{
 pub use options::{CertificateHash, DangerousOptions, InvalidHash, WebTransportOptions};
 pub use origin::check_origin;
 pub use parameters::ConnectionParameters;
-pub use quic_core::{AddressLimits, TransportConfig};
+pub use quic_core::{
+    AddressLimits, TransportConfig,
+    crypto::{Resumption, SessionCache, SessionCacheError, TicketKeys},
+};
 pub use reception::{
     admission::{Admission, ConnectionAttempt, ServerLoad},
     plain::{Body, HttpRequest, HttpResponse},

@@ -76,6 +76,18 @@ impl FromStr for CertificateHash {
     }
 }
 
+impl PartialEq for Trust {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::System, Self::System) | (Self::Nothing, Self::Nothing) => true,
+            (Self::Hashes(one), Self::Hashes(two)) => one == two,
+            (Self::Authorities(one), Self::Authorities(two)) => one == two,
+            (Self::Rustls(one), Self::Rustls(two)) => Arc::ptr_eq(one, two),
+            _ => false,
+        }
+    }
+}
+
 /// How to verify the server's certificate.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Trust {

@@ -12,6 +12,8 @@ pub struct ConnectionParameters {
     /// The server name that the client sent in TLS (SNI). `None` if the client connected to an IP address,
     /// and on the client side.
     pub server_name: Option<String>,
+    /// Whether TLS resumed an earlier session. If so, the server sent no certificate.
+    pub resumed: bool,
     /// The peer's idle timeout; `None` means no limit.
     pub peer_idle_timeout: Option<Duration>,
     /// The largest UDP payload that the peer accepts, in bytes.

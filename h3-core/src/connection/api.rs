@@ -285,7 +285,7 @@ impl Connection {
         // RFC 9297: only after both sides sent the setting (§2.1.1), and only while the stream is open
         // (§2.1).
         let agreed = self.config.settings.datagrams()
-            && self.peer_settings.as_ref().is_some_and(crate::settings::Settings::datagrams);
+            && self.known_settings().is_some_and(crate::settings::Settings::datagrams);
         let open = self
             .requests
             .get(&stream)
@@ -331,7 +331,7 @@ impl Connection {
     /// Fails if the field section exceeds the peer's limit (RFC 9114 §4.2.2).
     fn check_section(&self, lines: &[FieldRef<'_>]) -> Result<(), SendError> {
         let size = message::size(lines);
-        let limit = self.peer_settings.as_ref().and_then(|peer| peer.max_field_section_size);
+        let limit = self.known_settings().and_then(|peer| peer.max_field_section_size);
         if let Some(limit) = limit.filter(|limit| size > *limit) {
             return Err(SendError::TooLarge { size, limit });
         }

@@ -19,6 +19,7 @@ mod limits;
 mod peer;
 mod queue;
 mod reading;
+mod remembered;
 mod request;
 mod requests;
 mod send;
@@ -160,6 +161,11 @@ impl Connection {
                 return false;
             }
             Quic::DatagramReadable => self.on_datagrams(transport),
+            Quic::EarlyDataDecided { accepted: false } => {
+                self.forget_settings();
+                // The layer above may want to know.
+                return false;
+            }
             _ => return false,
         };
         if let Err(error) = result.and_then(|()| self.send_answers(transport)) {

@@ -58,6 +58,7 @@ impl Connection {
         }
         match frame {
             ControlFrame::Settings(settings) => {
+                self.check_remembered(&settings)?;
                 self.encoder.on_settings(settings.qpack_max_table_capacity, settings.qpack_blocked_streams);
                 self.peer_settings = Some(settings.clone());
                 self.events.push_back(Event::SettingsReceived(Box::new(settings)));

@@ -38,6 +38,8 @@ pub struct Connection {
     pub(super) encoder: Encoder,
     pub(super) decoder: Decoder,
     pub(super) peer_settings: Option<Settings>,
+    /// The server's settings on an earlier connection, while they count (client).
+    pub(super) remembered: Option<Box<Settings>>,
     pub(super) control: ControlReader,
     pub(super) critical_in: [Option<StreamId>; 3],
     pub(super) critical_out: [CriticalOut; 3],
@@ -79,6 +81,7 @@ impl Connection {
             encoder: Encoder::with_options(config.encoder),
             decoder,
             peer_settings: None,
+            remembered: None,
             control: ControlReader::new(side, webtransport),
             critical_in: [None; 3],
             critical_out: Critical::ALL.map(|_| CriticalOut { id: None, out: Outgoing::new(Stage::Body) }),

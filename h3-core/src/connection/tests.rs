@@ -7,6 +7,7 @@ mod hostile;
 mod late;
 mod messages;
 mod qpack_rows;
+mod remembered;
 mod webtransport;
 
 use std::time::Duration;

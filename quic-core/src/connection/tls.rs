@@ -33,4 +33,10 @@ impl Connection {
     pub fn is_resumed(&self) -> bool {
         self.handshake.is_complete() && self.handshake.tls().is_resumed()
     }
+
+    /// Why TLS failed, if this end found the fault: a `rustls::Error`, which tells more than
+    /// [`ConnectionError::Tls`](crate::error::ConnectionError::Tls).
+    pub fn tls_failure(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        self.handshake.tls().failure()
+    }
 }

@@ -1,6 +1,9 @@
 //! The script of 0-RTT (RFC 9001 §4.6): what a client may send before the handshake, and what follows from
 //! the server's decision. Besides it, the tokens that make a later connection begin faster (RFC 9000 §8.1.3).
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 
 use super::{Connection, close::Failure};

@@ -42,9 +42,10 @@ const SALT: usize = 32;
 /// // One process, which forgets its sessions when it ends.
 /// let store = Resumption::stateful(10_000);
 /// // Several machines, or one that restarts. The second key is the one that was in use before.
-/// let tickets = Resumption::tickets(TicketKeys::new([1; 32]).accepting([2; 32]));
+/// let tickets = Resumption::tickets(TicketKeys::new([1; 32]).accepting(&TicketKeys::new([2; 32])));
 /// assert!(!store.permits_early_data() && !tickets.permits_early_data());
-/// assert!(Resumption::stateful_with_early_data(10_000).permits_early_data());
+/// let early = Resumption::stateful_with_early_data(10_000);
+/// assert!(early.permits_early_data() && !early.without_early_data().permits_early_data());
 /// ```
 #[derive(Clone, Debug)]
 pub struct Resumption(Kind);
@@ -88,6 +89,15 @@ impl Resumption {
     #[must_use]
     pub fn tickets(keys: TicketKeys) -> Self {
         Self(Kind::Tickets(keys))
+    }
+
+    /// The same, but 0-RTT is refused.
+    #[must_use]
+    pub fn without_early_data(mut self) -> Self {
+        if let Kind::Stateful { early_data, .. } = &mut self.0 {
+            *early_data = false;
+        }
+        self
     }
 
     /// Whether clients may send 0-RTT.
@@ -260,8 +270,9 @@ impl StoresServerSessions for StoreUnderTerms {
 }
 
 /// The keys of sealed tickets: one that seals, and up to three older ones that still open. Whoever learns a
-/// key can read the 1-RTT data of sessions that its tickets have begun, and impersonate their clients, so
-/// operators replace it every day or so.
+/// key can pass for the server with clients that resume, and for such clients with the server, until the
+/// tickets expire; so operators replace it every day or so. What was said before stays secret, because each
+/// connection agrees on fresh keys as well (RFC 8446 §2.2, `psk_dhe_ke`).
 #[derive(Clone)]
 pub struct TicketKeys(Vec<[u8; 32]>);
 
@@ -284,12 +295,11 @@ impl TicketKeys {
         Self(vec![key])
     }
 
-    /// Tickets of this key are accepted, too. Beyond three such keys, further ones are ignored.
+    /// Tickets of these keys are accepted, too. Beyond four keys in all, further ones are ignored.
     #[must_use]
-    pub fn accepting(mut self, key: [u8; 32]) -> Self {
-        if self.0.len() < MAX_KEYS {
-            self.0.push(key);
-        }
+    pub fn accepting(mut self, older: &Self) -> Self {
+        self.0.extend_from_slice(&older.0);
+        self.0.truncate(MAX_KEYS);
         self
     }
 }
@@ -427,7 +437,7 @@ mod tests {
     fn tickets_open_under_any_of_the_keys_for_a_day() -> Result<(), Error> {
         let clock = Arc::new(At(Mutex::new(1_000_000)));
         let ticket = sealer(TicketKeys::new([1; 32]), &clock).encrypt(b"session").expect("a ticket");
-        let rotated = sealer(TicketKeys::new([2; 32]).accepting([1; 32]), &clock);
+        let rotated = sealer(TicketKeys::new([2; 32]).accepting(&TicketKeys::new([1; 32])), &clock);
         assert_eq!(rotated.decrypt(&ticket).as_deref(), Some(&b"session"[..]));
         assert_eq!(sealer(TicketKeys::new([2; 32]), &clock).decrypt(&ticket), None);
         let again = rotated.encrypt(b"session").expect("a ticket");
@@ -459,7 +469,8 @@ mod tests {
 
     #[test]
     fn beyond_four_keys_further_ones_are_ignored() {
-        let keys = (2..9).fold(TicketKeys::new([1; 32]), |keys, next| keys.accepting([next; 32]));
+        let keys =
+            (2..9).fold(TicketKeys::new([1; 32]), |keys, next| keys.accepting(&TicketKeys::new([next; 32])));
         assert_eq!(keys.0, [[1; 32], [2; 32], [3; 32], [4; 32]]);
     }
 

@@ -16,8 +16,8 @@ use rustls::{
 
 use crate::base::{Reader, varint};
 
-/// How many sessions of a server are kept; the oldest goes first.
-const SESSIONS: usize = 4;
+/// How many sessions of a server are kept; the oldest goes first. A client may make several connections at once.
+const SESSIONS: usize = 8;
 /// How many address tokens of a server are kept.
 const TOKENS: usize = 4;
 /// The longest address token that is kept, in bytes. A client repeats it in every Initial packet, beside a
@@ -105,7 +105,7 @@ impl std::fmt::Debug for SessionCache {
 
 impl SessionCache {
     /// An empty cache for `servers` servers. When it is full, the server that was not used for longest is
-    /// forgotten. Of each server it keeps four sessions, of mostly a few kilobytes (a ticket and the
+    /// forgotten. Of each server it keeps eight sessions, of mostly a few kilobytes (a ticket and the
     /// certificate chain, below 128 KiB together), and four tokens of 512 bytes at most.
     #[must_use]
     pub fn new(servers: usize) -> Self {
@@ -159,6 +159,12 @@ impl SessionCache {
     #[must_use]
     pub fn servers(&self) -> usize {
         self.lock().servers.len()
+    }
+
+    /// How many sessions are remembered, of all servers.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.lock().servers.values().map(|server| server.sessions.len()).sum()
     }
 
     /// Forgets everything.

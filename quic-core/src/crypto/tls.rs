@@ -173,6 +173,8 @@ pub struct TlsSession {
     store: Option<Arc<SeatStore>>,
     /// What the application remembers of the session that is being resumed.
     remembered: Option<Bytes>,
+    /// Why the handshake failed.
+    failure: Option<Box<rustls::Error>>,
 }
 
 impl std::fmt::Debug for TlsSession {
@@ -245,7 +247,7 @@ impl TlsSession {
         }
         let inner = quic::ClientConnection::new_with_alpn(Arc::new(config), RULES, name, params, protocols)
             .map_err(|error| setup_error(&error))?;
-        Ok(Self { version, inner: quic::Connection::Client(inner), tap, store, remembered })
+        Ok(Self { version, inner: quic::Connection::Client(inner), tap, store, remembered, failure: None })
     }
 
     /// A server's session. `params` are the encoded transport parameters. 0-RTT is refused.
@@ -279,7 +281,8 @@ impl TlsSession {
         config.key_log = Arc::clone(&tap) as Arc<dyn rustls::KeyLog>;
         let inner = quic::ServerConnection::new(Arc::new(config), RULES, params)
             .map_err(|error| setup_error(&error))?;
-        Ok(Self { version, inner: quic::Connection::Server(inner), tap, store: None, remembered: None })
+        let inner = quic::Connection::Server(inner);
+        Ok(Self { version, inner, tap, store: None, remembered: None, failure: None })
     }
 
     /// The secret of 0-RTT packets, once: at a client that offers 0-RTT from the beginning, at a server from
@@ -338,8 +341,16 @@ impl TlsSession {
             let alert = self.inner.alert().unwrap_or_else(|| alert_for(&error));
             let pending = rustls::PeerMisbehaved::KeyEpochWithPendingFragment;
             let left_over = error == rustls::Error::PeerMisbehaved(pending);
-            TlsError { alert: u8::from(alert), message: error.to_string().into(), left_over }
+            let message = error.to_string().into();
+            self.failure = Some(Box::new(error));
+            TlsError { alert: u8::from(alert), message, left_over }
         })
+    }
+
+    /// Why the handshake failed, in the words of the TLS library: a `rustls::Error`.
+    #[must_use]
+    pub fn failure(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        self.failure.as_deref().map(|error| error as &(dyn std::error::Error + Send + Sync + 'static))
     }
 
     /// Appends handshake bytes to send. If a key change is returned, they belong to the level before it. The

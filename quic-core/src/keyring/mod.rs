@@ -231,7 +231,10 @@ impl Keyring {
     /// When keys must be discarded: the previous ones after an update, or those of 0-RTT packets.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         let previous = self.data.as_ref().and_then(|data| data.discard_at());
-        previous.into_iter().chain(self.discard_early_at).min()
+        match self.discard_early_at {
+            Some(early) => Some(previous.map_or(early, |previous| previous.min(early))),
+            None => previous,
+        }
     }
 
     pub(crate) fn on_timeout(&mut self, now: Timestamp) {

@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc};
 
-use quic_core::base::EndpointBudget;
+use quic_core::{base::EndpointBudget, crypto::SessionCache};
 
 use super::handle::Client;
 use crate::{
@@ -25,6 +25,7 @@ pub struct ClientBuilder {
     sources: Vec<Source>,
     resolver: Option<Resolver>,
     options: WebTransportOptions,
+    sessions: SessionCache,
     memory: usize,
     /// Set for a server's client, which uses the server's sockets.
     server: Option<(RuntimeHandle, Arc<Sockets>, Arc<[SocketAddr]>)>,
@@ -43,13 +44,17 @@ impl Client {
     }
 }
 
+/// Servers that are remembered, unless the application has a cache of its own.
+const REMEMBERED: usize = 64;
+
 /// A socket, and the families that it reaches.
 type Bound = (Box<dyn DatagramSocket>, [bool; 2]);
 
 impl ClientBuilder {
     fn new() -> Self {
         let options = WebTransportOptions::new();
-        Self { sources: Vec::new(), resolver: None, options, memory: MEMORY, server: None }
+        let sessions = SessionCache::new(REMEMBERED);
+        Self { sources: Vec::new(), resolver: None, options, sessions, memory: MEMORY, server: None }
     }
 
     /// A client that uses a server's sockets, which are bound to these addresses.
@@ -114,6 +119,17 @@ impl ClientBuilder {
         self
     }
 
+    /// What is remembered of servers: TLS sessions, by which a connection to the same server needs no certificate (RFC 8446
+    /// §2.2), and address tokens, which spare a round trip where a server asks for proof of the address (RFC 9000 §8.1.3).
+    /// Several clients may share a cache, and a program can keep the tokens of one in a file ([`SessionCache::to_bytes`]).
+    /// Servers can tell by both that it is the same client: `SessionCache::new(0)` remembers nothing. With a
+    /// [rustls configuration](WebTransportOptions::rustls_config) of the application's own, that says how sessions resume, and the cache
+    /// is not used. Default: one of this client's own for 64 servers. Nothing is sent early (0-RTT).
+    pub fn session_cache(mut self, sessions: SessionCache) -> Self {
+        self.sessions = sessions;
+        self
+    }
+
     /// Limits the memory that servers can make all connections together hold, in bytes. When it is used up,
     /// connections that need more end. An idle connection counts as 32 KiB. Default 1 GiB. A [server's
     /// client](crate::Server::client) uses its server's budget.
@@ -128,13 +144,14 @@ impl ClientBuilder {
     /// An address cannot be bound, a socket cannot be used, two are of the same address family, or there is
     /// no runtime around the call that has timers and sockets.
     pub fn build(self) -> Result<Client, ClientError> {
-        let Self { sources, resolver, options, memory, server } = self;
+        let Self { sources, resolver, options, sessions, memory, server } = self;
         let options = Arc::new(options);
         if let Some((runtime, sockets, addresses)) = server {
             if let Some(source) = sources.first() {
                 return Err(ClientError::SecondSocket { address: source.address()? });
             }
-            return Ok(Client { means: Means::of_client(runtime, sockets, resolver), options, addresses });
+            let means = Means::of_client(runtime, sockets, resolver, sessions);
+            return Ok(Client { means, options, addresses });
         }
         let runtime = runtime::current().ok_or(ClientError::NoRuntime)?;
         runtime.check().map_err(|MissingDriver(missing)| ClientError::RuntimeDriver { missing })?;
@@ -159,7 +176,7 @@ impl ClientBuilder {
             addresses.push(address);
         }
         let sockets = Sockets::of_client(&runtime, bound, EndpointBudget::new(memory));
-        let means = Means::of_client(runtime, sockets, resolver);
+        let means = Means::of_client(runtime, sockets, resolver, sessions);
         Ok(Client { means, options, addresses: addresses.into() })
     }
 }

@@ -14,7 +14,11 @@ use std::{
     time::Duration,
 };
 
-use quic_core::{ClientConfig, base::Timestamp, crypto::TlsClientConfig};
+use quic_core::{
+    ClientConfig,
+    base::Timestamp,
+    crypto::{SessionCache, TlsClientConfig},
+};
 
 use super::means::Means;
 use crate::{
@@ -22,7 +26,7 @@ use crate::{
     error::{ConnectOptionsError, ConnectStage, ErrorCause},
     jobs::{Attempt, ClientJob, Connect, Way},
     mailbox::{lock, wait},
-    options::{Target, WebTransportOptions, check_headers},
+    options::{Target, Trust, WebTransportOptions, check_headers},
     race::Race,
     runtime::{self, MissingDriver, RuntimeHandle},
     tls,
@@ -57,6 +61,7 @@ pub(crate) struct Connector {
     pub(super) means: Means,
     pub(crate) target: Target,
     pub(crate) tls: Arc<rustls::ClientConfig>,
+    pub(super) sessions: Option<SessionCache>,
     pub(crate) verdict: tls::Verdict,
     pub(crate) transport: Arc<quic_core::TransportConfig>,
     pub(crate) congestion: Congestion,
@@ -74,12 +79,18 @@ impl Connector {
     ) -> Result<Self, ConnectOptionsError> {
         let target = Target::parse(url)?;
         check_headers(&options.headers)?;
-        let (tls, verdict) = tls::client_config(&options.trust, options.key_log_file, &means.runtime)?;
+        let trusted = means.memory.as_ref().map(|memory| &memory.trusted);
+        let (trust, log) = (&options.trust, options.key_log_file);
+        let (tls, verdict) = tls::Trusted::config(trusted, trust, log, &target.host, &means.runtime)?;
+        // A configuration of the application's own says how it resumes.
+        let memory = means.memory.as_ref().filter(|_| !matches!(trust, Trust::Rustls(_)));
+        let sessions = memory.map(|memory| memory.sessions.clone());
         let job = job(&target);
         Ok(Self {
             means,
             target,
             tls,
+            sessions,
             verdict,
             transport: Arc::new(options.configs().0),
             congestion: options.congestion(),
@@ -136,7 +147,8 @@ impl Connector {
     fn ask(&self, attempt: Arc<Attempt>, race: &Arc<Race>) -> Connect {
         Connect {
             config: ClientConfig::new(TlsClientConfig::new(Arc::clone(&self.tls)))
-                .transport(Arc::clone(&self.transport)),
+                .transport(Arc::clone(&self.transport))
+                .sessions(self.sessions.clone()),
             server_name: self.target.host.clone(),
             congestion: self.congestion.clone(),
             attempt,

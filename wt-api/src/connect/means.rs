@@ -2,8 +2,13 @@
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
+use quic_core::crypto::SessionCache;
+
 use super::sockets::Sockets;
-use crate::runtime::{self, BoxFuture, RuntimeHandle};
+use crate::{
+    runtime::{self, BoxFuture, RuntimeHandle},
+    tls::Trusted,
+};
 
 /// The addresses that a resolver will find.
 pub(crate) type Answer = BoxFuture<io::Result<Vec<SocketAddr>>>;
@@ -28,6 +33,13 @@ impl Drop for Lease {
     }
 }
 
+/// What a client remembers of servers: sessions of TLS and address tokens, and who judges the certificates of the sessions.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    pub(crate) sessions: SessionCache,
+    pub(crate) trusted: Trusted,
+}
+
 /// The resources of a client.
 #[derive(Clone, Debug)]
 pub(crate) struct Means {
@@ -35,6 +47,8 @@ pub(crate) struct Means {
     pub(crate) sockets: Arc<Sockets>,
     /// `None` for the runtime's resolver.
     pub(crate) resolver: Option<Resolver>,
+    /// What is remembered of servers, if several connections are to share it.
+    pub(crate) memory: Option<Arc<Memory>>,
     _lease: Option<Arc<Lease>>,
 }
 
@@ -43,7 +57,7 @@ impl Means {
     pub(crate) fn of_runtime() -> Option<Self> {
         let runtime = runtime::current()?;
         let sockets = Sockets::of_runtime(&runtime);
-        Some(Self { runtime, sockets, resolver: None, _lease: None })
+        Some(Self { runtime, sockets, resolver: None, memory: None, _lease: None })
     }
 
     /// The resources of a client with its own sockets.
@@ -51,8 +65,10 @@ impl Means {
         runtime: RuntimeHandle,
         sockets: Arc<Sockets>,
         resolver: Option<Resolver>,
+        sessions: SessionCache,
     ) -> Self {
         let lease = Some(Arc::new(Lease(Arc::clone(&sockets))));
-        Self { runtime, sockets, resolver, _lease: lease }
+        let memory = Some(Arc::new(Memory { sessions, trusted: Trusted::default() }));
+        Self { runtime, sockets, resolver, memory, _lease: lease }
     }
 }

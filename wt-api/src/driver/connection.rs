@@ -309,7 +309,7 @@ impl Conn {
             return cause;
         }
         let verdict = match &self.role {
-            Role::Client { verdict, .. } => verdict.get(),
+            Role::Client { verdict, .. } => verdict.of(self.stack.quic.tls_failure()),
             Role::Server(_) => None,
         };
         if let (ConnectionError::Tls { .. }, Some(verdict)) = (error, verdict) {

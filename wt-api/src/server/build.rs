@@ -5,12 +5,13 @@ use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use quic_core::{
     CidFactory, Endpoint, EndpointConfig, ServerConfig,
     base::{EndpointBudget, Entropy},
-    crypto::TlsServerConfig,
+    crypto::{Resumption, TlsServerConfig},
 };
 
 use super::{builder::ServerBuilder, handle::Server, keys::ServerKeys, ways::Ways};
@@ -46,6 +47,21 @@ fn share_or_not<T>(count: usize, asked_for: bool, bind: impl Fn(usize) -> io::Re
 const MAX_SHARDS: usize = 255;
 /// The size of the server's connection IDs in bytes.
 const CID_LENGTH: usize = 8;
+
+/// TLS sessions that a server keeps, unless the application says otherwise.
+const SESSIONS: usize = 4096;
+
+/// The Unix time at which the runtime's clock showed nothing.
+fn unix_time_of_origin(runtime: &RuntimeHandle) -> Duration {
+    let unix_time = runtime.wall_clock().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    unix_time.saturating_sub(Duration::from_nanos(runtime.now().as_nanos()))
+}
+
+/// Sessions resume in this way, or as `tls` says.
+fn resuming(tls: rustls::ServerConfig, resumption: Option<Resumption>) -> TlsServerConfig {
+    let tls = TlsServerConfig::new(Arc::new(tls));
+    resumption.map(|way| tls.with_resumption(&way.without_early_data())).unwrap_or(tls)
+}
 
 /// What is needed to make shards.
 struct Making {
@@ -196,10 +212,12 @@ impl ServerBuilder {
         let shared = Arc::new(self.shared(sockets.iter().map(Vec::len).sum()));
         self.transport.congestion = shared.congestion().config();
         let keys = self.keys.unwrap_or_else(|| ServerKeys::passing(&mut *entropy));
-        let config = Arc::new(
-            ServerConfig::new(TlsServerConfig::new(Arc::new(tls)), keys.token)
-                .transport(Arc::new(self.transport)),
-        );
+        let resumption =
+            self.resumption.or_else(|| self.rustls.is_none().then(|| Resumption::stateful(SESSIONS)));
+        let config = ServerConfig::new(resuming(tls, resumption), keys.token)
+            .transport(Arc::new(self.transport))
+            .unix_time_of_origin(unix_time_of_origin(&runtime));
+        let config = Arc::new(config);
         let budget = EndpointBudget::new(self.memory);
         let mut making = Making {
             limits: EndpointConfig::new(CidFactory::new(CID_LENGTH, 0, &keys.reset))

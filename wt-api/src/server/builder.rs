@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use quic_core::{AddressLimits, Dir, TransportConfig};
+use quic_core::{AddressLimits, Dir, TransportConfig, crypto::Resumption};
 
 use super::{handle::Server, keys::ServerKeys};
 use crate::{
@@ -52,6 +52,7 @@ pub struct ServerBuilder {
     pub(super) request_timeout: Option<Duration>,
     pub(super) key_log_file: bool,
     pub(super) keys: Option<ServerKeys>,
+    pub(super) resumption: Option<Resumption>,
 }
 
 impl std::fmt::Debug for ServerBuilder {
@@ -96,6 +97,7 @@ impl ServerBuilder {
             request_timeout: Some(REQUEST_TIMEOUT),
             key_log_file: false,
             keys: None,
+            resumption: None,
         }
     }
 
@@ -250,6 +252,15 @@ impl ServerBuilder {
     /// their next packets. Default: keys for this process only.
     pub fn keys(mut self, keys: ServerKeys) -> Self {
         self.keys = Some(keys);
+        self
+    }
+
+    /// How clients that come back resume their TLS sessions, which spares the server a signature and its certificate (RFC 8446
+    /// §2.2): by a store in this process, or by tickets that outlive it (`Resumption::tickets(keys.ticket_keys())`). Browsers and
+    /// QUIC libraries expect it. 0-RTT is refused whatever the choice permits: sessions may not be asked for in it
+    /// (draft-ietf-webtrans-http3 §3.2). Default: a store of 4096 sessions; with a [`rustls_config`](Self::rustls_config), what that says.
+    pub fn resumption(mut self, resumption: Resumption) -> Self {
+        self.resumption = Some(resumption);
         self
     }
 

@@ -2,7 +2,10 @@
 //!
 //! Owns the derivation of all keys from one secret. It must never know where the secret is kept.
 
-use quic_core::base::{Entropy, SystemEntropy};
+use quic_core::{
+    base::{Entropy, SystemEntropy},
+    crypto::TicketKeys,
+};
 
 use crate::{algorithms::hmac, error::ServerKeysError};
 
@@ -11,11 +14,12 @@ const LEAST: usize = 32;
 
 /// Keys of a server that survive its process. If the server is killed and started again with the same keys on
 /// the same address, its clients learn with their next packets that their connections are gone (RFC 9000
-/// §10.3). Without these keys they wait for the idle timeout. The keys of stateless resets and of Retry
+/// §10.3). Without these keys they wait for the idle timeout. The keys of stateless resets and of address
 /// tokens are derived from one secret.
 ///
 /// Anyone who knows the secret can end the connections of others, so protect it like the private key. Servers
-/// that share an address may share it. TLS tickets do not depend on it; they end with the process.
+/// that share an address may share it. TLS tickets end with the process
+/// unless [`ticket_keys`](Self::ticket_keys) seal them.
 ///
 /// ```no_run
 /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,6 +35,7 @@ const LEAST: usize = 32;
 pub struct ServerKeys {
     pub(super) reset: [u8; 32],
     pub(super) token: [u8; 32],
+    tickets: [u8; 32],
 }
 
 impl std::fmt::Debug for ServerKeys {
@@ -55,7 +60,20 @@ impl ServerKeys {
             out.copy_from_slice(hmac::sign(&key, purpose).as_ref());
             out
         };
-        Ok(Self { reset: derive(b"weft stateless reset"), token: derive(b"weft retry token") })
+        Ok(Self {
+            reset: derive(b"weft stateless reset"),
+            token: derive(b"weft retry token"),
+            tickets: derive(b"weft session ticket"),
+        })
+    }
+
+    /// Keys for the tickets of TLS sessions, which servers with the same secret accept, and this one after it was started
+    /// again: for [`Resumption::tickets`](crate::Resumption::tickets). Who learns the secret can then also pass for this server with
+    /// clients that resume, and for such clients here, within a day: a secret that seals tickets is to be replaced every day or so, and
+    /// [`TicketKeys::accepting`] takes the one before.
+    #[must_use]
+    pub fn ticket_keys(&self) -> TicketKeys {
+        TicketKeys::new(self.tickets)
     }
 
     /// A new secret from the system's randomness. Keep it where only the server can read it.
@@ -68,10 +86,9 @@ impl ServerKeys {
 
     /// Keys for this process only.
     pub(super) fn passing(entropy: &mut dyn Entropy) -> Self {
-        let (mut reset, mut token) = ([0; 32], [0; 32]);
-        entropy.fill(&mut reset);
-        entropy.fill(&mut token);
-        Self { reset, token }
+        let [mut reset, mut token, mut tickets] = [[0; 32]; 3];
+        [&mut reset, &mut token, &mut tickets].into_iter().for_each(|key| entropy.fill(key));
+        Self { reset, token, tickets }
     }
 }
 

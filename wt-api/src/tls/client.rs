@@ -1,49 +1,90 @@
 //! A client's rustls configuration: whom it trusts.
 
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use rustls::client::danger::ServerCertVerifier;
 
 use super::{
     certificate,
-    common::{ALPN_H3, Verdict, clock, provider},
-    verify,
+    common::{ALPN_H3, clock, provider},
+    verify::{self, Verdict},
 };
 use crate::{error::ConnectOptionsError, options::Trust, runtime::RuntimeHandle};
 
-/// How many tickets rustls keeps for a host.
-const TICKETS: usize = 8;
+/// How many configurations are kept.
+const KEPT: usize = 8;
 
-/// A client's configuration, with the place for the reason of a refused certificate.
-pub(crate) fn client_config(
+/// The configurations of a client that has several connections. A session resumes only under the very verifier under which it
+/// was made, because who resumes a session verifies nothing: connections that judge certificates alike have one configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Trusted(Mutex<VecDeque<Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    trust: Trust,
+    key_log_file: bool,
+    config: Arc<rustls::ClientConfig>,
+}
+
+impl Trusted {
+    /// The configuration for this trust, and what its refusals mean where `name` is asked for. `kept`: for more than one
+    /// connection.
+    pub(crate) fn config(
+        kept: Option<&Self>,
+        trust: &Trust,
+        key_log_file: bool,
+        name: &str,
+        runtime: &RuntimeHandle,
+    ) -> Result<(Arc<rustls::ClientConfig>, Verdict), ConnectOptionsError> {
+        if let Trust::Rustls(config) = trust {
+            let mut config = rustls::ClientConfig::clone(config);
+            if config.alpn_protocols.is_empty() {
+                config.alpn_protocols = vec![ALPN_H3.to_vec()];
+            }
+            return Ok((Arc::new(config), Verdict::default()));
+        }
+        let verdict = Verdict::for_name(name);
+        let Some(Self(kept)) = kept else {
+            return Ok((client_config(trust, key_log_file, runtime)?, verdict));
+        };
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) =
+            kept.iter().find(|kept| kept.key_log_file == key_log_file && kept.trust == *trust)
+        {
+            return Ok((Arc::clone(&known.config), verdict));
+        }
+        let config = client_config(trust, key_log_file, runtime)?;
+        if kept.len() >= KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(Kept { trust: trust.clone(), key_log_file, config: Arc::clone(&config) });
+        Ok((config, verdict))
+    }
+}
+
+fn client_config(
     trust: &Trust,
     key_log_file: bool,
     runtime: &RuntimeHandle,
-) -> Result<(Arc<rustls::ClientConfig>, Verdict), ConnectOptionsError> {
-    let verdict = Verdict::default();
-    if let Trust::Rustls(config) = trust {
-        let mut config = rustls::ClientConfig::clone(config);
-        if config.alpn_protocols.is_empty() {
-            config.alpn_protocols = vec![ALPN_H3.to_vec()];
-        }
-        return Ok((Arc::new(config), verdict));
-    }
+) -> Result<Arc<rustls::ClientConfig>, ConnectOptionsError> {
     let inner = verifier(trust)?;
-    let recording = Arc::new(verify::Recording { inner, verdict: verdict.clone() });
     let mut config = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| ConnectOptionsError::Tls(error.to_string()))?
         .dangerous()
-        .with_custom_certificate_verifier(recording)
+        .with_custom_certificate_verifier(Arc::new(verify::Naming { inner }))
         .with_no_client_auth();
     config.alpn_protocols = vec![ALPN_H3.to_vec()];
-    // The configuration is for one host. Capacity for the tickets of many hosts takes 7 KB in each session.
-    config.resumption = rustls::client::Resumption::in_memory_sessions(TICKETS);
+    // A client that resumes has a cache of its own.
+    config.resumption = rustls::client::Resumption::disabled();
     if key_log_file {
         config.key_log = Arc::new(rustls::KeyLogFile::new());
     }
     config.time_provider = clock(runtime);
-    Ok((Arc::new(config), verdict))
+    Ok(Arc::new(config))
 }
 
 pub(super) fn verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>, ConnectOptionsError> {

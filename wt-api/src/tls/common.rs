@@ -1,31 +1,14 @@
-//! What both ends need: the crypto provider, the time, and why a certificate was refused.
+//! What both ends need: the crypto provider and the time.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
-};
+use std::{sync::Arc, time::SystemTime};
 
 use quic_core::crypto::default_provider;
 use rustls::{crypto::CryptoProvider, pki_types::UnixTime, time_provider::TimeProvider};
 
-use crate::{error::CertificateError, runtime::RuntimeHandle};
+use crate::runtime::RuntimeHandle;
 
 /// The ALPN protocol of HTTP/3 (RFC 9114 §3.1).
 pub(crate) const ALPN_H3: &[u8] = b"h3";
-
-/// Why the certificate of one connection was refused. TLS itself only reports texts.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Verdict(Arc<Mutex<Option<CertificateError>>>);
-
-impl Verdict {
-    pub(crate) fn set(&self, error: CertificateError) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-    }
-
-    pub(crate) fn get(&self) -> Option<CertificateError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
 
 /// The crypto provider of TLS, which all connections share.
 pub(crate) fn provider() -> Arc<CryptoProvider> {

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::{client::verifier, common::Verdict, verify};
+use super::{client::verifier, verify};
 use crate::{error::CertificateError, options::WebTransportOptions};
 
 impl WebTransportOptions {
@@ -28,8 +28,7 @@ impl WebTransportOptions {
             intermediates.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
         let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let inner = verifier(&self.trust).map_err(|error| other(error.to_string()))?;
-        let verdict = Verdict::default();
-        let judging = verify::Recording { inner, verdict: verdict.clone() };
+        let judging = verify::Naming { inner };
         let judged = rustls::client::danger::ServerCertVerifier::verify_server_cert(
             &judging,
             &CertificateDer::from(end_entity.as_slice()),
@@ -38,10 +37,7 @@ impl WebTransportOptions {
             &[],
             UnixTime::since_unix_epoch(since_epoch),
         );
-        match judged {
-            Ok(_) => Ok(()),
-            Err(error) => Err(verdict.get().unwrap_or_else(|| other(error.to_string()))),
-        }
+        judged.map(drop).map_err(|error| verify::translate(&error, host))
     }
 }
 

@@ -15,10 +15,11 @@ mod turns;
 mod verify;
 
 pub use certificate::{CertificateDetails, CertificateKey};
-pub(crate) use client::client_config;
-pub(crate) use common::{ALPN_H3, Verdict, clock};
+pub(crate) use client::Trusted;
+pub(crate) use common::{ALPN_H3, clock};
 pub(crate) use identities::Identities;
 pub use identity::Identity;
 pub use renewal::SelfSigned;
 pub(crate) use server::{own_server_config, server_config};
 pub(crate) use turns::renew;
+pub(crate) use verify::Verdict;

@@ -10,20 +10,42 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
-use super::{certificate::is_authority, common::Verdict};
+use super::certificate::is_authority;
 use crate::{error::CertificateError, options::CertificateHash};
 
 /// The longest validity of a certificate that is accepted by hash, in seconds (W3C "custom certificate requirements").
 const MAX_VALIDITY: i64 = 14 * 24 * 60 * 60;
 
-/// A verifier that delegates to another one and records why a certificate was refused.
-#[derive(Debug)]
-pub(super) struct Recording {
-    pub(super) inner: Arc<dyn ServerCertVerifier>,
-    pub(super) verdict: Verdict,
+/// What the refusals of a connection mean: the name that the client asked for, if it judges certificates by this module.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Verdict(Option<Arc<str>>);
+
+impl Verdict {
+    /// Of a client that asked for this name.
+    pub(crate) fn for_name(name: &str) -> Self {
+        Self(Some(name.into()))
+    }
+
+    /// Why the certificate was refused, if `failure`, which TLS tells, says that it was.
+    pub(crate) fn of(
+        &self,
+        failure: Option<&(dyn std::error::Error + Send + Sync + 'static)>,
+    ) -> Option<CertificateError> {
+        let name = self.0.as_ref()?;
+        match failure?.downcast_ref::<Error>()? {
+            error @ Error::InvalidCertificate(_) => Some(translate(error, name)),
+            _ => None,
+        }
+    }
 }
 
-impl ServerCertVerifier for Recording {
+/// Passes everything on, but finds a word for what has none.
+#[derive(Debug)]
+pub(super) struct Naming {
+    pub(super) inner: Arc<dyn ServerCertVerifier>,
+}
+
+impl ServerCertVerifier for Naming {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -34,17 +56,14 @@ impl ServerCertVerifier for Recording {
     ) -> Result<ServerCertVerified, Error> {
         let verified =
             self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        if let Err(error) = &verified
-            && self.verdict.get().is_none()
-        {
-            let mut why = translate(error, server_name);
+        verified.map_err(|error| {
+            let why = translate(&error, &server_name.to_str());
             // The inner verifier has no specific error for this.
             if matches!(why, CertificateError::Other(_)) && is_authority(end_entity) {
-                why = CertificateError::IsAuthority;
+                return refusal(CertificateError::IsAuthority);
             }
-            self.verdict.set(why);
-        }
-        verified
+            error
+        })
     }
 
     fn verify_tls12_signature(
@@ -62,11 +81,7 @@ impl ServerCertVerifier for Recording {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let verified = self.inner.verify_tls13_signature(message, cert, dss);
-        if let Err(error) = &verified {
-            self.verdict.set(CertificateError::Other(error.to_string().into()));
-        }
-        verified
+        self.inner.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -74,7 +89,13 @@ impl ServerCertVerifier for Recording {
     }
 }
 
-fn translate(error: &Error, name: &ServerName<'_>) -> CertificateError {
+/// A word of ours in an error of TLS.
+fn refusal(error: CertificateError) -> Error {
+    Error::InvalidCertificate(RustlsCertificateError::Other(rustls::OtherError(Arc::new(error))))
+}
+
+/// What an error of TLS says of the certificate of the server with this name.
+pub(super) fn translate(error: &Error, name: &str) -> CertificateError {
     let Error::InvalidCertificate(error) = error else {
         return CertificateError::Other(error.to_string().into());
     };
@@ -86,7 +107,7 @@ fn translate(error: &Error, name: &ServerName<'_>) -> CertificateError {
             CertificateError::NotYetValid
         }
         RustlsCertificateError::NotValidForName | RustlsCertificateError::NotValidForNameContext { .. } => {
-            CertificateError::WrongName { name: name.to_str().into_owned() }
+            CertificateError::WrongName { name: name.to_owned() }
         }
         RustlsCertificateError::UnknownIssuer => CertificateError::UnknownIssuer,
         // The error of `ByHash`.
@@ -146,10 +167,7 @@ impl ServerCertVerifier for ByHash {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.judge(end_entity, now).map(|()| ServerCertVerified::assertion()).map_err(|error| {
-            let other = rustls::OtherError(Arc::new(error));
-            Error::InvalidCertificate(RustlsCertificateError::Other(other))
-        })
+        self.judge(end_entity, now).map(|()| ServerCertVerified::assertion()).map_err(refusal)
     }
 
     fn verify_tls12_signature(
