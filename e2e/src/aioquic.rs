@@ -21,6 +21,13 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("aioquic").join(name)
 }
 
+/// Runs `hq.py`, HTTP/0.9 with 0-RTT, as a client or a server.
+#[must_use]
+pub fn hq<'a>(python: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Process {
+    let script = script("hq.py").to_string_lossy().into_owned();
+    Process::start(python, std::iter::once(script).chain(arguments.into_iter().map(str::to_owned)))
+}
+
 /// A running `server.py`.
 #[derive(Debug)]
 pub struct Server {

@@ -378,6 +378,7 @@ pub(crate) enum PerfMode {
     Rr,
     Datagram,
     Handshake,
+    Resume,
     Idle,
 }
 

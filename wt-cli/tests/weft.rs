@@ -230,7 +230,7 @@ fn perf_measures_each_mode_at_both_levels() {
     let directory = std::env::temp_dir().join(format!("weft-perf-test-{}", std::process::id()));
     let certificates = directory.to_str().expect("a name in UTF-8");
     for level in ["quic", "wt"] {
-        for mode in ["bulk", "multi", "upload", "rr", "datagram", "handshake", "idle"] {
+        for mode in ["bulk", "multi", "upload", "rr", "datagram", "handshake", "resume", "idle"] {
             let mut arguments = vec![
                 "perf",
                 "pair",
@@ -251,11 +251,20 @@ fn perf_measures_each_mode_at_both_levels() {
             assert_eq!(code(&ended), Some(0), "{level} {mode}: {told}");
             let line: serde_json::Value = serde_json::from_str(&text).expect("one line of JSON");
             assert_eq!((&line["level"], &line["mode"]), (&level.into(), &mode.into()));
-            let counted = if matches!(mode, "rr" | "handshake" | "idle") { "ops" } else { "bytes" };
+            let counted =
+                if matches!(mode, "rr" | "handshake" | "resume" | "idle") { "ops" } else { "bytes" };
             let count = line[counted].as_u64().expect("a count");
             assert!(count > 0, "{level} {mode}: {text}");
             match mode {
                 "handshake" => assert!(line["p50_us"].as_f64() > Some(0.0) && line["conns"] == 8, "{text}"),
+                "resume" => {
+                    // The first ones, as many as there are at once, have nothing to resume.
+                    let full = count.checked_sub(line["resumed"].as_u64().expect("a count"));
+                    assert!(
+                        line["p50_us"].as_f64() > Some(0.0) && (1..=16).contains(&full.expect("a part")),
+                        "{text}"
+                    );
+                }
                 "idle" => {
                     assert_eq!((count, &line["conns"]), (20, &20.into()));
                     for end in ["server_bytes_per_conn", "client_bytes_per_conn"] {

@@ -169,7 +169,7 @@ fn end_to_end(tests: &[&str]) -> Command {
 
 fn aioquic() -> Outcome {
     match tools::aioquic(&target()) {
-        Ok(python) => run(end_to_end(&["aioquic"]).env("WEFT_PYTHON", python)),
+        Ok(python) => run(end_to_end(&["aioquic", "interop"]).env("WEFT_PYTHON", python)),
         Err(why) => Outcome::Skipped(why),
     }
 }

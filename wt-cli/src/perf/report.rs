@@ -17,6 +17,8 @@ pub(super) struct Outcome {
     pub(super) elapsed: Duration,
     /// The latency of each request, or of each handshake.
     pub(super) latencies: Vec<Duration>,
+    /// Connections that resumed an earlier session, where that is measured.
+    pub(super) resumed: Option<u64>,
     /// How many datagrams were sent.
     pub(super) sent: Option<u64>,
     /// The cost of each idle connection.
@@ -62,6 +64,9 @@ pub(super) fn line(options: &Perf, outcome: &Outcome, client: Usage, server: Opt
             fields.insert("server_sys_s".to_owned(), json!(round(server.system, 3)));
         }
         add_latencies(fields, &outcome.latencies);
+        if let Some(resumed) = outcome.resumed {
+            fields.insert("resumed".to_owned(), json!(resumed));
+        }
         if let Some(sent) = outcome.sent {
             let arrived = outcome.operations as f64 / sent.max(1) as f64;
             fields.insert("loss".to_owned(), json!(round(1.0 - arrived, 4)));
@@ -108,6 +113,7 @@ mod tests {
             elapsed: Duration::from_secs(2),
             latencies: (1..=100).rev().map(Duration::from_micros).collect(),
             sent: Some(1250),
+            resumed: Some(993),
             growth: Some(Growth { server: None, client: 1234.4 }),
         };
         let usage = Usage { user: 1.0, system: 0.5, resident: 77 };
@@ -116,7 +122,7 @@ mod tests {
         assert_eq!(line["cpu_ns_per_byte"], 1.5);
         assert_eq!(line["cpu_us_per_op"], 3000.0);
         assert_eq!((&line["p50_us"], &line["p99_us"]), (&json!(50.0), &json!(99.0)));
-        assert_eq!(line["server_rss_kb"], 77);
+        assert_eq!((&line["server_rss_kb"], &line["resumed"]), (&json!(77), &json!(993)));
         assert_eq!((&line["loss"], &line["conns"]), (&json!(0.2), &json!(8)));
         assert_eq!(
             (&line["server_bytes_per_conn"], &line["client_bytes_per_conn"]),

@@ -14,6 +14,9 @@ use rustls::{
 use super::terms::failed;
 use crate::exit::Ended;
 
+/// How many sessions of the one server a client keeps, as the harnesses of other stacks do.
+pub(super) const SESSIONS: usize = 8;
+
 /// The ALPN of the level without HTTP/3.
 pub(super) const ALPN_BENCH: &[u8] = b"bench";
 /// The ALPN of HTTP/3.
@@ -70,8 +73,12 @@ pub(super) fn server(directory: &Path, alpn: &[u8]) -> Result<Arc<rustls::Server
     Ok(Arc::new(config))
 }
 
-/// A client's settings that trust the certificate in `directory` and do full handshakes.
-pub(super) fn client(directory: &Path, alpn: &[u8]) -> Result<Arc<rustls::ClientConfig>, Ended> {
+/// A client's settings that trust the certificate in `directory`. Without `resumes` all handshakes are full ones.
+pub(super) fn client(
+    directory: &Path,
+    alpn: &[u8],
+    resumes: bool,
+) -> Result<Arc<rustls::ClientConfig>, Ended> {
     let mut roots = rustls::RootCertStore::empty();
     let certificate = CertificateDer::from(read(directory, "cert.der")?);
     roots.add(certificate).map_err(|error| failed("certificate", error))?;
@@ -81,6 +88,7 @@ pub(super) fn client(directory: &Path, alpn: &[u8]) -> Result<Arc<rustls::Client
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![alpn.to_vec()];
-    config.resumption = Resumption::disabled();
+    config.resumption =
+        if resumes { Resumption::in_memory_sessions(SESSIONS) } else { Resumption::disabled() };
     Ok(Arc::new(config))
 }

@@ -82,6 +82,12 @@ fn a_resumed_handshake_shows_no_certificate() {
 }
 
 #[test]
+fn files_are_asked_for_in_0rtt() {
+    // The client fails unless the server accepts it.
+    transfer("zerortt", &[KIB; 40], 2);
+}
+
+#[test]
 fn keys_are_updated_and_marks_come_through() {
     // The client fails if keys are not updated or marks do not arrive.
     transfer("keyupdate", &[3 * MIB], 1);

@@ -8,13 +8,30 @@ use std::{
 
 use bytes::Bytes;
 use quic_core::{
-    Connection, ConnectionHandle, Dir, Event, StreamId,
+    Connection, ConnectionHandle, Dir, EarlyData, Event, StreamId,
     base::{Ecn, Timestamp},
+    crypto::SessionCache,
     error::call::Read,
 };
 
 use crate::{case::Feature, files, tell::Failure, tls::Seen};
 use wt_cli::engine;
+
+/// Where tickets go.
+pub(super) enum Tickets {
+    /// They are counted, and TLS keeps them.
+    Seen(Arc<Seen>),
+    Cache(SessionCache),
+}
+
+impl Tickets {
+    fn are_missing(&self) -> bool {
+        match self {
+            Self::Seen(seen) => seen.tickets() == 0,
+            Self::Cache(cache) => cache.sessions() == 0,
+        }
+    }
+}
 
 /// The files of one connection.
 pub(super) struct Application {
@@ -25,7 +42,9 @@ pub(super) struct Application {
     downloads: PathBuf,
     feature: Feature,
     /// If set, the connection stays open until a ticket arrives.
-    ticket: Option<Arc<Seen>>,
+    ticket: Option<Tickets>,
+    /// Whether the files are requested in 0-RTT, which the server has to accept.
+    early: bool,
     updated: bool,
     outcome: Result<(), Failure>,
     /// Everything arrived as expected, or something went wrong.
@@ -37,7 +56,8 @@ impl Application {
         paths: &[String],
         downloads: &Path,
         feature: Feature,
-        ticket: Option<Arc<Seen>>,
+        ticket: Option<Tickets>,
+        early: bool,
     ) -> Self {
         Self {
             waiting: paths.iter().cloned().collect(),
@@ -45,6 +65,7 @@ impl Application {
             downloads: downloads.to_owned(),
             feature,
             ticket,
+            early,
             updated: false,
             outcome: Ok(()),
             over: false,
@@ -97,12 +118,15 @@ impl Application {
     /// Once all files have arrived, checks whether the connection showed the tested feature.
     fn judge(&mut self, connection: &Connection) {
         let all = self.open.is_empty() && self.waiting.is_empty();
-        if !all || self.over || self.ticket.as_ref().is_some_and(|seen| seen.tickets() == 0) {
+        if !all || self.over || self.ticket.as_ref().is_some_and(Tickets::are_missing) {
             return;
         }
         let stats = connection.stats();
         match self.feature {
             Feature::KeyUpdate if stats.key_updates == 0 => self.fail("the keys were not updated".to_owned()),
+            Feature::ZeroRtt if self.early && connection.early_data() != EarlyData::Accepted => {
+                self.fail(format!("0-RTT was not accepted: {:?}", connection.early_data()));
+            }
             Feature::Ecn if stats.ecn == Ecn::NotEct => self.fail("marks do not come through".to_owned()),
             _ => self.over = true,
         }
@@ -111,6 +135,9 @@ impl Application {
 
 impl engine::Application for Application {
     fn on_events(&mut self, now: Timestamp, _handle: ConnectionHandle, connection: &mut Connection) {
+        if self.early && connection.can_send() {
+            self.ask(connection);
+        }
         while let Some(event) = connection.poll_event() {
             match event {
                 Event::HandshakeComplete | Event::StreamsAvailable(Dir::Bidi) => self.ask(connection),

@@ -10,10 +10,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use quic_core::{
     ClientConfig, ServerConfig, TransportConfig,
     base::{Entropy, SystemEntropy},
-    crypto::{TlsClientConfig, TlsServerConfig},
+    crypto::{Resumption, SessionCache, TlsClientConfig, TlsServerConfig},
 };
 use url::Url;
 use wt_cli::engine::{Engine, Options};
+
+use hq_client::Tickets;
 
 use crate::{
     case::Feature,
@@ -25,6 +27,9 @@ use crate::{
 /// The size of the socket buffers, in bytes.
 const SOCKET_BUFFER: usize = 4 << 20;
 
+/// Sessions that a server keeps, and servers that a client remembers.
+const SESSIONS: usize = 64;
+
 fn suites(feature: Feature) -> Suites {
     if feature == Feature::ChaCha20 { Suites::ChaCha20 } else { Suites::All }
 }
@@ -33,10 +38,10 @@ fn suites(feature: Feature) -> Suites {
 pub(crate) async fn server(feature: Feature, environment: &Environment) -> Result<(), Failure> {
     let mut token_key = [0; 32];
     SystemEntropy::new().fill(&mut token_key);
-    let config = ServerConfig::new(
-        TlsServerConfig::new(tls::server(environment, tls::ALPN_HQ, suites(feature))?),
-        token_key,
-    );
+    let tls = TlsServerConfig::new(tls::server(environment, tls::ALPN_HQ, suites(feature))?);
+    let early = || tls.with_resumption(&Resumption::stateful_with_early_data(SESSIONS));
+    let tls = if feature == Feature::ZeroRtt { early() } else { tls };
+    let config = ServerConfig::new(tls, token_key);
     let address = (std::net::Ipv6Addr::UNSPECIFIED, environment.port).into();
     let retry = feature == Feature::Retry;
     let mut engine =
@@ -91,19 +96,28 @@ fn transport() -> TransportConfig {
 pub(crate) async fn client(feature: Feature, environment: &Environment) -> Result<(), Failure> {
     let target = Target::of(&environment.requests).await?;
     let (tls, seen) = tls::client(tls::ALPN_HQ, suites(feature), feature == Feature::Resumption)?;
-    let config = ClientConfig::new(TlsClientConfig::new(tls)).transport(Arc::new(transport()));
+    let cache = (feature == Feature::ZeroRtt).then(|| SessionCache::new(SESSIONS));
+    let config = ClientConfig::new(TlsClientConfig::new(tls))
+        .transport(Arc::new(transport()))
+        .early_data(cache.is_some())
+        .sessions(cache.clone());
     let groups: Vec<&[String]> = match feature {
         Feature::Connections => target.paths.chunks(1).collect(),
-        Feature::Resumption => {
+        Feature::Resumption | Feature::ZeroRtt => {
             let (first, rest) = target.paths.split_at(1);
             [first, rest].into_iter().filter(|paths| !paths.is_empty()).collect()
         }
         _ => vec![&target.paths],
     };
     let connections = groups.len();
-    for paths in groups {
-        let ticket = (feature == Feature::Resumption).then(|| Arc::clone(&seen));
-        let mut application = hq_client::Application::new(paths, &environment.downloads, feature, ticket);
+    for (nth, paths) in groups.into_iter().enumerate() {
+        let wants_ticket = match (&cache, feature) {
+            (Some(cache), _) => Some(Tickets::Cache(cache.clone())),
+            (None, Feature::Resumption) => Some(Tickets::Seen(Arc::clone(&seen))),
+            _ => None,
+        };
+        let (downloads, early) = (&environment.downloads, cache.is_some() && nth > 0);
+        let mut application = hq_client::Application::new(paths, downloads, feature, wants_ticket, early);
         let mut engine = target.engine()?;
         engine.connect(&config, &target.host, target.remote)?;
         engine.run(&mut application).await?;
@@ -114,7 +128,8 @@ pub(crate) async fn client(feature: Feature, environment: &Environment) -> Resul
 
 /// Checks that the server showed a certificate in as many handshakes as the case expects.
 fn judge(feature: Feature, connections: usize, certificates: usize) -> Result<(), Failure> {
-    let expected = if feature == Feature::Resumption { 1 } else { connections };
+    let resumes = matches!(feature, Feature::Resumption | Feature::ZeroRtt);
+    let expected = if resumes { 1 } else { connections };
     if certificates == expected {
         return Ok(());
     }

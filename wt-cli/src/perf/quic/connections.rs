@@ -6,7 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quic_core::{Connection, ConnectionHandle, Event, base::Timestamp, error::ConnectionError};
+use bytes::Bytes;
+use quic_core::{
+    Connection, ConnectionHandle, Dir, Event,
+    base::Timestamp,
+    error::{ConnectionError, call::Read},
+};
 use wt_api::ErrorCause;
 use wt_cli::engine;
 
@@ -15,13 +20,21 @@ use super::{
         growth::{AskServer, REST, Resident, SETTLE, WARM},
         report::Outcome,
         terms::clock,
+        wire::Request,
     },
     client::unconnected,
 };
-use crate::{args::Perf, connect, exit::Ended};
+use crate::{
+    args::{Perf, PerfMode},
+    connect,
+    exit::Ended,
+};
 
-/// Makes full handshakes, a limited number at a time. Each connection is closed as soon as it is established.
+/// Makes handshakes, a limited number at a time. Each connection is closed as soon as it is established. One that
+/// is to be resumed first sends a request, so that its ticket has arrived.
 pub(super) struct Handshakes {
+    asks: bool,
+    resumed: u64,
     duration: Duration,
     began: Instant,
     begun: HashMap<usize, Instant>,
@@ -37,6 +50,8 @@ impl Handshakes {
     /// Starts when the first connection is being made.
     pub(super) fn new(options: &Perf) -> Self {
         Self {
+            asks: options.mode == PerfMode::Resume,
+            resumed: 0,
             duration: Duration::from_secs_f64(options.seconds),
             began: clock(),
             begun: HashMap::new(),
@@ -49,7 +64,23 @@ impl Handshakes {
     }
 
     pub(super) fn outcome(self) -> Result<Outcome, Ended> {
-        self.unconnected.map_or(Ok(self.outcome), |cause| Err(connect::unconnected(&cause)))
+        let outcome = Outcome { resumed: self.asks.then_some(self.resumed), ..self.outcome };
+        self.unconnected.map_or(Ok(outcome), |cause| Err(connect::unconnected(&cause)))
+    }
+
+    fn end(&mut self, now: Timestamp, connection: &mut Connection) {
+        connection.close(now, 0, b"");
+        self.wanted += 1;
+    }
+}
+
+/// Asks for as little as there is.
+fn ask(connection: &mut Connection) {
+    if let Some(stream) = connection.open(Dir::Bidi) {
+        let mut request = Bytes::copy_from_slice(&Request::Count.encode());
+        // There is credit for it, and if the connection has ended, its event says so.
+        let _ = connection.write(stream, &mut request);
+        let _ = connection.finish(stream);
     }
 }
 
@@ -61,8 +92,21 @@ impl engine::Application for Handshakes {
                     let begun = self.begun.remove(&handle.0).unwrap_or(self.began);
                     self.outcome.latencies.push(begun.elapsed());
                     self.outcome.operations += 1;
-                    connection.close(now, 0, b"");
-                    self.wanted += 1;
+                    self.resumed += u64::from(connection.is_resumed());
+                    if self.asks {
+                        ask(connection);
+                    } else {
+                        self.end(now, connection);
+                    }
+                }
+                Event::StreamReadable(id, _) => {
+                    while let Ok(read) = connection.read(now, id, usize::MAX) {
+                        match read {
+                            Read::Data(_) => {}
+                            Read::Finished => self.end(now, connection),
+                            Read::Blocked => break,
+                        }
+                    }
                 }
                 Event::Closed(ConnectionError::LocallyClosed) => {}
                 Event::Closed(error) => self.unconnected = Some(unconnected(&error, self.remote)),

@@ -11,7 +11,7 @@ use std::{net::SocketAddr, sync::Arc};
 use quic_core::{
     ClientConfig, ServerConfig,
     base::{Entropy, SystemEntropy},
-    crypto::{TlsClientConfig, TlsServerConfig},
+    crypto::{SessionCache, TlsClientConfig, TlsServerConfig},
 };
 use wt_cli::engine;
 
@@ -38,15 +38,18 @@ pub(super) async fn server(options: &Perf, ready: impl FnOnce(SocketAddr)) -> Re
 
 /// Measures as the options say.
 pub(super) async fn client(options: &Perf, ask: AskServer<'_>) -> Result<Outcome, Ended> {
-    let config = ClientConfig::new(TlsClientConfig::new(tls::client(&options.directory(), tls::ALPN_BENCH)?))
-        .transport(Arc::new(transport(options)));
+    let tls = tls::client(&options.directory(), tls::ALPN_BENCH, false)?;
+    let sessions = (options.mode == PerfMode::Resume).then(|| SessionCache::new(1));
+    let config = ClientConfig::new(TlsClientConfig::new(tls))
+        .transport(Arc::new(transport(options)))
+        .sessions(sessions);
     let any = if options.addr.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let address = any.parse().expect("an address");
     let bound = engine::Options { address, socket_buffer: options.buf, retry: false };
     let mut engine = engine::Engine::bind(bound, None)?;
     engine.connect(&config, "localhost", options.addr)?;
     match options.mode {
-        PerfMode::Handshake => {
+        PerfMode::Handshake | PerfMode::Resume => {
             let mut application = connections::Handshakes::new(options);
             engine.run(&mut application).await?;
             application.outcome()

@@ -51,7 +51,7 @@ pub(super) async fn server(options: &Perf, ready: impl FnOnce(SocketAddr)) -> Re
         .map_err(|error| failed("server", error))?;
     ready(server.local_addresses().first().copied().unwrap_or(options.addr));
     let data = data();
-    let counts = !matches!(options.mode, PerfMode::Handshake | PerfMode::Idle);
+    let counts = !matches!(options.mode, PerfMode::Handshake | PerfMode::Resume | PerfMode::Idle);
     while let Some(request) = server.accept().await {
         let data = data.clone();
         tokio::spawn(async move {
@@ -129,12 +129,14 @@ async fn send_down(
 /// Measures as the options say.
 pub(super) async fn client(options: &Perf, ask: AskServer<'_>) -> Result<Outcome, Ended> {
     let wanted = WebTransportOptions::new()
-        .rustls_config(tls::client(&options.directory(), tls::ALPN_H3)?)
+        .rustls_config(tls::client(&options.directory(), tls::ALPN_H3, options.mode == PerfMode::Resume)?)
         .transport(transport(options));
     let url = format!("https://{}/", options.addr);
     let client = Client::builder().options(wanted).build().map_err(|error| failed("client", error))?;
     match options.mode {
-        PerfMode::Handshake => return connections::handshakes(&client, &url, options).await,
+        PerfMode::Handshake | PerfMode::Resume => {
+            return connections::handshakes(&client, &url, options).await;
+        }
         PerfMode::Idle => return connections::idle(&client, &url, options, ask).await,
         _ => {}
     }
@@ -145,7 +147,7 @@ pub(super) async fn client(options: &Perf, ask: AskServer<'_>) -> Result<Outcome
         PerfMode::Multi => download(&session, options.streams.max(1), options.bytes, duration).await,
         PerfMode::Upload => upload(&session, duration).await,
         PerfMode::Rr => round_trips(&session, options, duration).await,
-        PerfMode::Datagram | PerfMode::Handshake | PerfMode::Idle => {
+        PerfMode::Datagram | PerfMode::Handshake | PerfMode::Resume | PerfMode::Idle => {
             let outcome = datagrams(&session, options.size, duration).await;
             return outcome.map_err(|error| match error {
                 wt_api::DatagramError::TooLarge { max, .. } => too_large(options, max),
