@@ -12,6 +12,8 @@ use crate::{
 
 /// How many entries of one place in the index a look-up visits.
 const STEPS: usize = 8;
+/// The places of the index while there are few entries.
+const FEW_PLACES: usize = 16;
 /// The most places of the index, for a very large table.
 const MAX_PLACES: u64 = 4096;
 
@@ -81,13 +83,15 @@ pub(super) struct Entries {
     /// The newest entry of each place, by line and then by name: its absolute index and one, or 0. Entries
     /// that were evicted stay linked: their indexes tell.
     newest: Vec<u64>,
+    /// How many places the index has at most, by line and by name each.
+    most_places: usize,
     /// The size of all entries, since the beginning.
     end: u64,
 }
 
 impl Entries {
     pub(super) const fn new() -> Self {
-        Self { table: Table::new(0), newest: Vec::new(), end: 0 }
+        Self { table: Table::new(0), newest: Vec::new(), most_places: 0, end: 0 }
     }
 
     pub(super) const fn capacity(&self) -> u64 {
@@ -119,12 +123,17 @@ impl Entries {
     /// Changes the capacity; the caller has asked whether the entries that go [may](Self::may_shrink).
     pub(super) fn set_capacity(&mut self, capacity: u64) {
         self.table.set_capacity(capacity);
-        let places = max_entries(capacity).clamp(1, MAX_PLACES).next_power_of_two() as usize;
-        if self.newest.len() != 2 * places {
-            self.newest = vec![0; 2 * places];
-            for index in self.table.first()..self.table.inserted() {
-                self.link(index);
-            }
+        self.most_places = max_entries(capacity).clamp(1, MAX_PLACES).next_power_of_two() as usize;
+        self.index_anew(self.most_places.min(FEW_PLACES));
+    }
+
+    /// Links all entries in an index with so many places, or with more if there are more entries.
+    fn index_anew(&mut self, places: usize) {
+        let entries = usize::try_from(self.inserted() - self.table.first()).unwrap_or(usize::MAX);
+        let places = entries.min(self.most_places).max(places).next_power_of_two();
+        self.newest = vec![0; 2 * places];
+        for index in self.table.first()..self.table.inserted() {
+            self.link(index);
         }
     }
 
@@ -228,7 +237,12 @@ impl Entries {
         let entry = Entry { text, name, hashes, older: [0; 2], start: self.end, pins: 0, used: 0, worth };
         if self.table.insert(entry, size) {
             self.end += size;
-            self.link(index);
+            let places = self.newest.len() / 2;
+            if places < self.most_places && self.inserted() - self.table.first() > places as u64 {
+                self.index_anew(2 * places);
+            } else {
+                self.link(index);
+            }
         }
         index
     }

@@ -21,10 +21,11 @@ pub enum Policy {
 /// Amounts of bytes are counted in this fraction of a byte.
 pub(super) const BYTE: i64 = 256;
 
-/// How many lines are remembered.
-const LINES: usize = 512;
-/// How many names are.
-const NAMES: usize = 64;
+/// How many lines and names are remembered.
+const PLACES: (usize, usize) = (512, 64);
+/// How many are while so few lines were seen: a connection for one session has no more.
+const FEW: (usize, usize) = (64, 64);
+const FEW_LINES: u32 = 32;
 
 // The forecasts and prices below are the ones with which the lists of requests and responses of the offline
 // interoperability corpus take the fewest bytes, in tables of several sizes; near values do about as well.
@@ -73,6 +74,8 @@ struct Name {
 pub(super) struct History {
     lines: Vec<Seen>,
     names: Vec<Name>,
+    /// How many lines were seen, up to one more than [`FEW_LINES`].
+    count: u32,
 }
 
 impl History {
@@ -80,15 +83,19 @@ impl History {
     /// `inserted` is the number of bytes that were inserted so far; a line seen within the last `horizon` of
     /// them would still be in the table.
     pub(super) fn see(&mut self, hashes: Hashes, inserted: u64, horizon: u64, found: bool) -> Forecast {
-        if self.lines.is_empty() {
-            self.lines = vec![Seen::default(); LINES];
-            self.names = vec![Name::default(); NAMES];
+        match self.count {
+            0 => self.resize(FEW),
+            FEW_LINES => self.resize(PLACES),
+            _ => {}
         }
+        self.count = self.count.saturating_add(1).min(FEW_LINES + 1);
         let at = inserted as u32;
-        let seen = &mut self.lines[hashes.line as usize % LINES];
+        let place = hashes.line as usize % self.lines.len();
+        let seen = &mut self.lines[place];
         let lately = seen.line == hashes.line && u64::from(at.wrapping_sub(seen.at)) <= horizon;
         *seen = Seen { line: hashes.line, at };
-        let name = &mut self.names[hashes.name as usize % NAMES];
+        let place = hashes.name as usize % self.names.len();
+        let name = &mut self.names[place];
         if name.name != hashes.name {
             *name = Name { name: hashes.name, first: hashes.line, new: 0, again: 0 };
             return Forecast { repeats: FIRST, uses: 0 };
@@ -112,5 +119,17 @@ impl History {
             }
         }
         Forecast { repeats, uses: new + again }
+    }
+
+    /// Makes room for so many lines and names, and keeps those that are there.
+    fn resize(&mut self, (lines, names): (usize, usize)) {
+        let old_lines = std::mem::replace(&mut self.lines, vec![Seen::default(); lines]);
+        let old_names = std::mem::replace(&mut self.names, vec![Name::default(); names]);
+        for seen in old_lines.into_iter().filter(|seen| seen.line != 0) {
+            self.lines[seen.line as usize % lines] = seen;
+        }
+        for name in old_names.into_iter().filter(|name| name.name != 0) {
+            self.names[name.name as usize % names] = name;
+        }
     }
 }
