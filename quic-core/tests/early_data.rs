@@ -6,8 +6,13 @@ use bytes::Bytes;
 use netsim::{Endpoint as _, LinkConfig, MILLISECOND, SECOND, for_seeds};
 use quic_core::{
     Dir, EarlyData, Event, ServerConfig, StreamId, TransportConfig,
-    crypto::{Resumption, SessionCache, TicketKeys},
+    crypto::{Resumption, SessionCache, TicketKeys, TlsServerConfig, default_provider},
     packet::{self, Header, LongType},
+    testing,
+};
+use rustls::{
+    NamedGroup,
+    pki_types::{CertificateDer, PrivateKeyDer},
 };
 use soak::{Host, Policy, World, lan, pattern};
 
@@ -211,6 +216,56 @@ fn rejected_early_data_is_sent_again_under_the_servers_new_limits() {
             world.wait("the reset", 10 * SECOND, |_, server| server.peer().reset.contains_key(&uni));
         }
     }
+}
+
+/// A server's settings with this group of key exchange alone.
+fn only_by(
+    group: NamedGroup,
+    key: &rcgen::KeyPair,
+    certificate: &CertificateDer<'static>,
+) -> TlsServerConfig {
+    let mut provider = default_provider();
+    provider.kx_groups.retain(|known| known.name() == group);
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a PKCS#8 key");
+    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("TLS 1.3")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .expect("a certificate with its key");
+    config.alpn_protocols = vec![soak::ALPN.to_vec()];
+    TlsServerConfig::new(Arc::new(config))
+}
+
+/// RFC 8446 §4.2.10: a server that asks for another ClientHello accepts no 0-RTT.
+#[test]
+fn a_second_client_hello_ends_early_data_and_nothing_is_lost() {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
+    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    let certificate = params.self_signed(&key).expect("a certificate").der().clone();
+    let store = Resumption::stateful_with_early_data(10);
+    let mut world = world(9, &slow(), &store);
+    world.client_config.tls = testing::tls_client_config(&certificate, soak::ALPN);
+    let by = |group| only_by(group, &key, &certificate).with_resumption(&store);
+    serve_again(&mut world, |config| ServerConfig::new(by(NamedGroup::X25519), config.token_key));
+    first_visit(&mut world);
+    serve_again(&mut world, |config| ServerConfig::new(by(NamedGroup::secp256r1), config.token_key));
+    let start = world.sim.now();
+    world.connect();
+    // Nearly a window full, which the second ClientHello must not wait for.
+    let streams = send_streams(&mut world, 5, 2_000);
+    world.wait("the server's request", SECOND, |client, _| {
+        client.peer().connection.stats().packets_received > 0
+    });
+    let late = send_streams(&mut world, 1, 200);
+    await_echoes(&mut world, &[streams, late].concat());
+    let took = (world.sim.now() - start) / MILLISECOND;
+    assert!((300..340).contains(&took), "three round trips, and what the pacers add, not {took} ms");
+    assert!(world.client().has(&Event::EarlyDataDecided { accepted: false }));
+    assert!(world.client().connection.is_resumed());
+    // What was written after that request did not leave in vain.
+    let sent = world.client().connection.stats().bytes_sent;
+    assert!(sent < 2 * 10_000 + 200 + 5_000, "{sent} bytes");
 }
 
 /// The client's first datagrams of its next connection.

@@ -240,12 +240,17 @@ impl Connection {
     /// The server has not accepted this client's 0-RTT: everything that it carried is sent again, under the
     /// limits that the server has now (RFC 9001 §4.6.2).
     pub(super) fn repeat_early_data(&mut self, limits: &PeerLimits, now: Timestamp) {
+        self.give_up_early_data();
+        self.streams.begin_again(*limits, &mut self.schedule);
+        self.trace_recovery(now, 0, 0);
+    }
+
+    /// The 0-RTT packets of this client are of no use to the server.
+    pub(super) fn give_up_early_data(&mut self) {
         let mut owners = owners!(self);
         let paths = &mut self.paths;
         let landed = &mut |path, bytes| paths.on_landed(path, bytes);
         self.recovery.abandon(Space::Data, landed, &mut |receipt, outcome| owners.settle(receipt, outcome));
-        self.streams.begin_again(*limits, &mut self.schedule);
-        self.trace_recovery(now, 0, 0);
     }
 
     /// The operating system refused to send a datagram of `size` bytes because of its size: the outgoing link

@@ -16,10 +16,12 @@ impl Connection {
         if let Some(secret) = &progress.early {
             self.begin_early_data(secret, progress.remembered, now);
         }
-        if progress.retried && self.side.is_client() {
+        if progress.retried && self.early_data == EarlyData::Offered {
             // RFC 8446 §4.2.10: the server does not accept 0-RTT. That is settled when the handshake is
-            // complete; until then nothing more is sent in vain.
+            // complete; until then nothing more is sent in vain, and what was sent does not fill the window,
+            // which the second ClientHello needs.
             self.keyring.discard(Level::ZeroRtt);
+            self.give_up_early_data();
         }
         for (level, local, remote) in &progress.keys {
             self.keyring.install(*level, local, remote);
