@@ -21,6 +21,7 @@ pub const CALLS: &[&str] = &[
     "Client::connect_with",
     "Client::get_with",
     "Client::local_addresses",
+    "Client::rebind",
     "ClientBuilder::bind",
     "ClientBuilder::build",
     "ClientBuilder::memory_budget",

@@ -96,6 +96,12 @@ pub(crate) fn client(spin: &Spin, random: &mut Random) -> Option<Client> {
     }
     // A machine may lack a family.
     let client = builder.build().ok()?;
+    if bound && random.chance(0.2) {
+        spin.book.count("Client::rebind");
+        if let Err(error) = client.rebind(families[0]) {
+            spin.book.fail(&format!("a client that has a socket cannot move: {error}"));
+        }
+    }
     if client.local_addresses().len() != if bound { families.len() } else { 0 } {
         spin.book.fail("a client has other addresses than it was bound to");
     }

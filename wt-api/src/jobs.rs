@@ -22,6 +22,7 @@ use crate::{
     mailbox::{Abandoned, SessionBox, ShardBox, lock},
     race::Race,
     reception::stats::ShardStats,
+    socket::DatagramSocket,
     streams::ReceiveStream,
     tls,
 };
@@ -35,6 +36,8 @@ pub(crate) enum ShardCommand {
     Join(Arc<Attempt>, Box<SessionJob>),
     /// Close the connection of an attempt, because it is not wanted any more.
     GiveUp(Arc<Attempt>),
+    /// Replace the socket of a client by this one, which is at another address.
+    Rebind(Box<dyn DatagramSocket>),
     /// No client uses the socket any more: the task ends with the last connection.
     Release,
     /// Accept no further connections, and let the existing ones drain (RFC 9114 §5.2). The task ends with the
@@ -55,7 +58,7 @@ impl Abandoned for ShardCommand {
         match self {
             Self::Connections(reply) => reply.is_closed(),
             Self::Stats(reply) => reply.is_closed(),
-            Self::Connect(_) | Self::Join(..) | Self::GiveUp(_) | Self::Release => false,
+            Self::Connect(_) | Self::Join(..) | Self::GiveUp(_) | Self::Rebind(_) | Self::Release => false,
             Self::GoAway | Self::CloseSessions(_) | Self::CloseAll => false,
         }
     }

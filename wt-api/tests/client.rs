@@ -8,7 +8,10 @@ use std::{
 };
 
 use common::{builder, loopback, options, request, within};
-use wt_api::{AcceptOptions, Client, ClientError, ErrorCause, Server, WebTransport, WebTransportOptions};
+use wt_api::{
+    AcceptOptions, Client, ClientError, ErrorCause, SendStreamOptions, Server, WebTransport,
+    WebTransportOptions,
+};
 
 fn trusting() -> WebTransportOptions {
     WebTransportOptions::new().dangerous().no_certificate_verification()
@@ -72,6 +75,106 @@ async fn a_socket_of_the_applications_carries_all_connections_of_its_family() {
         }
     })
     .await;
+}
+
+/// Sends and receives `size` bytes on a stream that a server sends back.
+async fn stream_echoes(session: &WebTransport, size: usize, halfway: impl FnOnce()) {
+    let stream = within(session.create_bidirectional_stream(SendStreamOptions::new())).await.unwrap();
+    let (mut readable, mut writable) = stream.split();
+    let data: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+    let sent = data.clone();
+    let writer = tokio::spawn(async move {
+        writable.write_all(&sent).await.unwrap();
+        writable.finish().unwrap();
+        writable
+    });
+    let (mut came, mut halfway) = (Vec::new(), Some(halfway));
+    while let Some(chunk) = within(readable.read_chunk(usize::MAX)).await.unwrap() {
+        came.extend_from_slice(&chunk);
+        if came.len() > size / 4
+            && let Some(halfway) = halfway.take()
+        {
+            halfway();
+        }
+    }
+    assert!(came == data, "{} of {size} bytes", came.len());
+    drop(writer.await.unwrap());
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_moves_takes_its_sessions_along() {
+    let servers: Vec<_> = (0..2)
+        .map(|_| Arc::new(builder().listen((Ipv4Addr::LOCALHOST, 0).into()).build().unwrap()))
+        .collect();
+    let places = [2, 3, 4].map(|last| SocketAddr::from(([127, 0, 0, last], 0)));
+    let client = Client::builder().bind(places[0]).options(trusting()).build().unwrap();
+    let (mut sessions, mut accepted) = (Vec::new(), Vec::new());
+    for server in &servers {
+        let session = client.connect(&url(server.local_addresses()[0])).unwrap();
+        let served = within(server.accept()).await.unwrap().accept(AcceptOptions::new()).await.unwrap();
+        within(session.ready()).await.unwrap();
+        let echo = served.clone();
+        tokio::spawn(async move {
+            while let Some(Ok(mut stream)) = echo.incoming_bidirectional_streams().next().await {
+                tokio::spawn(async move {
+                    while let Some(chunk) = stream.readable.read_chunk(usize::MAX).await.unwrap() {
+                        stream.writable.write_chunk(chunk).await.unwrap();
+                    }
+                    stream.writable.finish().unwrap();
+                    let _ = stream.writable.finished().await;
+                });
+            }
+        });
+        stream_echoes(&session, 1000, || ()).await;
+        sessions.push(session);
+        accepted.push(served);
+    }
+    for place in &places[1..] {
+        let old = client.local_addresses();
+        stream_echoes(&sessions[0], 8 << 20, || {
+            let new = client.rebind(*place).unwrap();
+            assert_eq!(new.ip(), place.ip());
+        })
+        .await;
+        let new = client.local_addresses();
+        assert_ne!(old, new);
+        for (session, served) in sessions.iter().zip(&accepted) {
+            stream_echoes(session, 1000, || ()).await;
+            assert_eq!(session.local_address(), Some(new[0]));
+            assert_eq!(served.remote_address(), Some(new[0]));
+        }
+        // Nobody has the old socket any more.
+        UdpSocket::bind(old[0]).unwrap();
+    }
+    let later = client.connect(&url(servers[0].local_addresses()[0])).unwrap();
+    drop(within(servers[0].accept()).await.unwrap().accept(AcceptOptions::new()).await.unwrap());
+    within(later.ready()).await.unwrap();
+    assert_eq!(later.local_address(), Some(client.local_addresses()[0]));
+}
+
+#[tokio::test]
+async fn a_client_moves_only_where_it_has_a_socket_of_its_own() {
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let server = listen(local).unwrap();
+    let refused = |client: &Client, address: SocketAddr| {
+        let error = client.rebind(address).unwrap_err();
+        assert!(matches!(error, ClientError::Socket(_)), "{error}");
+    };
+    refused(&server.client().build().unwrap(), local);
+    let client = Client::builder().bind(local).options(trusting()).build().unwrap();
+    refused(&client, (Ipv6Addr::LOCALHOST, 0).into());
+    let before = client.local_addresses();
+    let error = client.rebind(([192, 0, 2, 1], 0).into()).unwrap_err();
+    assert!(matches!(error, ClientError::Bind { .. }), "{error}");
+    assert_eq!(client.local_addresses(), before, "it stays as it is");
+    // A client without an address gets one, and with it its socket.
+    let client = Client::builder().options(trusting()).build().unwrap();
+    let address = client.rebind(local).unwrap();
+    let session = client.connect(&url(server.local_addresses()[0])).unwrap();
+    within(session.ready()).await.unwrap();
+    assert_eq!(session.local_address(), Some(address));
+    echoes(&session).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,12 @@
 //! The configuration of a client.
 
-use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc};
+use std::{
+    fmt,
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
 use quic_core::{base::EndpointBudget, crypto::SessionCache};
 
@@ -151,6 +157,7 @@ impl ClientBuilder {
                 return Err(ClientError::SecondSocket { address: source.address()? });
             }
             let means = Means::of_client(runtime, sockets, resolver, sessions);
+            let addresses = Arc::new(Mutex::new(addresses.to_vec()));
             return Ok(Client { means, options, addresses });
         }
         let runtime = runtime::current().ok_or(ClientError::NoRuntime)?;
@@ -177,7 +184,7 @@ impl ClientBuilder {
         }
         let sockets = Sockets::of_client(&runtime, bound, EndpointBudget::new(memory));
         let means = Means::of_client(runtime, sockets, resolver, sessions);
-        Ok(Client { means, options, addresses: addresses.into() })
+        Ok(Client { means, options, addresses: Arc::new(Mutex::new(addresses)) })
     }
 }
 

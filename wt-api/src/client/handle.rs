@@ -1,11 +1,16 @@
 //! The application's handle of a client.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
 use crate::{
     connect::Means,
-    error::ConnectOptionsError,
+    error::{ClientError, ConnectOptionsError},
     http3::{self, HttpError},
+    mailbox::lock,
     options::WebTransportOptions,
     reception::plain::HttpResponse,
     session::WebTransport,
@@ -36,12 +41,12 @@ use crate::{
 pub struct Client {
     pub(super) means: Means,
     pub(super) options: Arc<WebTransportOptions>,
-    pub(super) addresses: Arc<[SocketAddr]>,
+    pub(super) addresses: Arc<Mutex<Vec<SocketAddr>>>,
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("addresses", &self.addresses).finish_non_exhaustive()
+        f.debug_struct("Client").field("addresses", &self.local_addresses()).finish_non_exhaustive()
     }
 }
 
@@ -87,11 +92,36 @@ impl Client {
         http3::get_by(self.means.clone(), url, options).await
     }
 
+    /// Moves the client to another address of this host, because its network has changed: a new socket at
+    /// `address` replaces the one of the same address family, for connections that exist and for later ones.
+    /// Port 0 lets the system choose. Returns the address of the new socket.
+    ///
+    /// Sessions, streams and datagrams go on. The servers are asked whether they receive from the new address
+    /// (RFC 9000 §9.2), and a connection whose server does not answer ends. Congestion control starts again
+    /// (§9.4). A connection that may not move, because its handshake is not confirmed yet or its server
+    /// forbids it, continues from the new socket as if a NAT had moved it: its server may drop it.
+    ///
+    /// Sockets that are bound to all addresses of this host need no such call when its network changes: the
+    /// system chooses the address from which each datagram leaves.
+    ///
+    /// # Errors
+    /// The client stays as it is. [`ClientError::Bind`]: the address cannot be bound. [`ClientError::Socket`]:
+    /// the client has no socket of its own for this address family alone.
+    pub fn rebind(&self, address: SocketAddr) -> Result<SocketAddr, ClientError> {
+        let bound = self.means.sockets.rebind(&self.means.runtime, address)?;
+        let mut addresses = lock(&self.addresses);
+        match addresses.iter_mut().find(|known| known.is_ipv6() == bound.is_ipv6()) {
+            Some(known) => *known = bound,
+            None => addresses.push(bound),
+        }
+        Ok(bound)
+    }
+
     /// The addresses of the client's sockets, in the order in which they were given. Empty if none was given:
     /// then the sockets are made with the first connections, and [`WebTransport::local_address`] returns
     /// their addresses.
     #[must_use]
-    pub fn local_addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn local_addresses(&self) -> Vec<SocketAddr> {
+        lock(&self.addresses).clone()
     }
 }

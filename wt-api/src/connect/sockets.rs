@@ -19,7 +19,7 @@ use quic_core::{CidFactory, Endpoint, EndpointConfig, base::EndpointBudget};
 
 use crate::{
     driver::Shard,
-    error::ErrorCause,
+    error::{ClientError, ErrorCause},
     jobs::{Connect, Inbox, ShardCommand, Way, ended_with_server},
     mailbox::{ShardBox, lock},
     runtime::RuntimeHandle,
@@ -159,6 +159,52 @@ impl Sockets {
                 Ok(Way { inbox: self.drive(runtime, socket, new), attempt })
             }
         }
+    }
+
+    /// Replaces the socket for the family of an address by a new one, which is bound there. Returns its address.
+    pub(crate) fn rebind(
+        self: &Arc<Self>,
+        runtime: &RuntimeHandle,
+        address: SocketAddr,
+    ) -> Result<SocketAddr, ClientError> {
+        let refuse =
+            |cause| Err(ClientError::Socket(Arc::new(io::Error::new(io::ErrorKind::Unsupported, cause))));
+        if self.of_server {
+            return refuse("it is a server's, and stays where the server is");
+        }
+        let mut doors = lock(&self.doors);
+        let [v4, v6] = &*doors;
+        if let (Door::Fixed(v4), Door::Fixed(v6)) = (v4, v6)
+            && v4.iter().any(|inbox| v6.iter().any(|other| Arc::ptr_eq(inbox, other)))
+        {
+            return refuse(
+                "it serves both address families; build the client with a socket for each of them",
+            );
+        }
+        let door = &mut doors[family(&address)];
+        if matches!(door, Door::Shut) {
+            return refuse("the client was built without one for this address family");
+        }
+        let socket =
+            bind(runtime, address).map_err(|error| ClientError::Bind { address, error: Arc::new(error) })?;
+        let bound = socket.local_address().map_err(|error| ClientError::Socket(Arc::new(error)))?;
+        let inbox = match door {
+            Door::Any(inbox) => inbox.clone(),
+            Door::Fixed(inboxes) => inboxes.first().cloned(),
+            Door::Shut => None,
+        };
+        let socket = match inbox {
+            Some(inbox) => match inbox.try_command(ShardCommand::Rebind(socket)) {
+                Ok(()) => return Ok(bound),
+                // Its driver has ended with its last connection, or with its runtime.
+                Err(ShardCommand::Rebind(socket)) => socket,
+                Err(_) => return Ok(bound),
+            },
+            None => socket,
+        };
+        let new = self.drive(runtime, socket, ShardBox::new());
+        *door = if self.kept { Door::Fixed(vec![new]) } else { Door::Any(Some(new)) };
+        Ok(bound)
     }
 
     /// Starts a driver for a socket.

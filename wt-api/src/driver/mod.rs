@@ -13,6 +13,7 @@ mod connection;
 mod contain;
 mod http;
 mod io;
+mod moving;
 mod outgoing;
 mod panics;
 mod parting;
@@ -104,6 +105,7 @@ impl Shard {
                     self.enter(index, now, Conn::cut_off);
                 }
             }
+            ShardCommand::Rebind(socket) => self.rebind(socket, now),
             ShardCommand::Release => self.kept = false,
             ShardCommand::Stats(reply) => self.surveys.ask(reply),
             ShardCommand::Connections(reply) => {
@@ -368,7 +370,7 @@ impl Drop for Shard {
                     let cause = self.server.as_ref().map_or(ErrorCause::RuntimeGone, |_| ended_with_server());
                     quietly(|| connect.race.fail(connect.attempt.remote, cause));
                 }
-                ShardCommand::GiveUp(_) | ShardCommand::Release => {}
+                ShardCommand::GiveUp(_) | ShardCommand::Rebind(_) | ShardCommand::Release => {}
                 // Callers that wait for a reply learn that there is none.
                 ShardCommand::GoAway | ShardCommand::CloseSessions(_) | ShardCommand::CloseAll => {}
                 ShardCommand::Connections(_) | ShardCommand::Stats(_) => {}
