@@ -31,7 +31,9 @@ impl Weft {
     pub fn new(name: &str, controller: &Algorithm) -> Self {
         let (tls, certificate) = testing::tls_server_config(ALPN);
         let transport = Arc::new(TransportConfig::default());
-        let server = Arc::new(ServerConfig::new(tls, [7; 32]).transport(transport));
+        // Figures change with what a controller does, and not with what else a connection says at its beginning.
+        let server = ServerConfig::new(tls, [7; 32]).transport(transport).address_tokens(None);
+        let server = Arc::new(server);
         let tls = testing::tls_client_config(&certificate, ALPN);
         let client = ClientConfig::new(tls).transport(Arc::new(with(controller)));
         Self { name: name.to_owned(), client, server, log: None }

@@ -31,16 +31,18 @@ impl Connection {
         !self.out.events.is_empty()
     }
 
-    /// Whether to take the events, act on them and send before any more datagrams are handed in: true once there
-    /// are half as many events as open streams, at least 8 and at most 64.
+    /// Whether to take the events, act on them and send before any more datagrams are handed in: true until the
+    /// handshake is confirmed, and then once there are half as many events as open streams, at least 8 and at
+    /// most 64.
     ///
     /// A socket can have a whole round of requests or answers ready. A program that hands in all of them before it
     /// acts on the first leaves its peer idle meanwhile, and then the peer does the same. With requests of 1 KiB,
-    /// 64 at a time, that cost more than a third of the throughput. A program may ignore this.
+    /// 64 at a time, that cost more than a third of the throughput. Of handshakes the same holds: a datagram of one
+    /// takes as long as many others. A program may ignore this.
     pub fn should_poll_events(&self) -> bool {
         let (least, most) = (*ENOUGH_EVENTS.start(), *ENOUGH_EVENTS.end());
         let pending = self.out.events.len();
-        pending >= least && pending >= (self.streams.live() / 2).min(most)
+        !self.handshake.is_confirmed() || pending >= least && pending >= (self.streams.live() / 2).min(most)
     }
 
     /// The next change for [`Endpoint::handle_cid_change`](crate::Endpoint::handle_cid_change).

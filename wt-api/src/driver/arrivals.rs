@@ -52,6 +52,8 @@ impl Shard {
                 let congestion = server.congestion().clone();
                 let conn = Conn::new(quic, Role::Server(server), congestion, Arc::clone(&self.runtime));
                 self.insert(handle.0, conn);
+                // The answer is not to wait for those of others, which take as long.
+                self.receiver.connection_first = true;
             }
             Ok(Err(error)) => {
                 let memory = matches!(error, AcceptError::Memory);

@@ -126,9 +126,9 @@ impl Shard {
                     quic.handle_datagram(now, meta, data);
                     (quic.datagrams_received() - before, quic.should_poll_events())
                 });
-                if let Some((datagrams, has_many_events)) = came {
+                if let Some((datagrams, connection_first)) = came {
                     self.receiver.count(datagrams, size);
-                    self.receiver.has_many_events |= has_many_events;
+                    self.receiver.connection_first |= connection_first;
                 }
                 self.touch(index);
             }

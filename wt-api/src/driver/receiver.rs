@@ -42,8 +42,8 @@ pub(super) struct Receiver {
     /// Datagrams of applications that this poll accepted.
     pub(super) datagrams: u64,
     pub(super) datagram_bytes: usize,
-    /// A connection has so many events that the tasks which wait for them are to run first.
-    pub(super) has_many_events: bool,
+    /// A connection, and the tasks that wait for its events, are to have their turn before more is received.
+    pub(super) connection_first: bool,
     /// Failures since anything arrived, or since there was nothing to receive, and when they started.
     pub(super) failures: u32,
     pub(super) failing_since: Option<Timestamp>,
@@ -77,12 +77,12 @@ impl Receiver {
 
     /// The shard is polled: applications may have read since the last poll.
     pub(super) fn begin(&mut self) {
-        (self.datagrams, self.datagram_bytes, self.has_many_events) = (0, 0, false);
+        (self.datagrams, self.datagram_bytes, self.connection_first) = (0, 0, false);
     }
 
     /// Whether applications have to read first.
     pub(super) fn is_sated(&self) -> bool {
-        self.datagrams >= DATAGRAMS || self.datagram_bytes >= DATAGRAM_BYTES || self.has_many_events
+        self.datagrams >= DATAGRAMS || self.datagram_bytes >= DATAGRAM_BYTES || self.connection_first
     }
 
     /// When the shard needs a turn, because nothing wakes it.
