@@ -28,7 +28,7 @@ pub(crate) trait DatagramSocket: TrainSocket + fmt::Debug + Send + Sync {
         buffers: &mut [IoSliceMut<'_>],
         metas: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>>;
-    /// Ready when sending may succeed again.
+    /// Ready when sending may succeed again. An error if the socket cannot be watched: nothing tells then.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
     /// Takes a queued report of the network. Readiness does not announce these. Call it after an error of
     /// [`poll_recv`](Self::poll_recv), until there is none.

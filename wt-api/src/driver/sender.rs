@@ -3,7 +3,11 @@
 //! Owns what the socket has not accepted yet. [`Trains`](crate::udp::Trains) decides what a refusal means for
 //! the socket, and the connection decides what it means for itself.
 
-use std::{io, sync::Arc, task::Context};
+use std::{
+    io,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use quic_core::base::Timestamp;
 
@@ -37,7 +41,8 @@ impl Shard {
             }
             Some(Stop::Full) => {
                 self.sender.retry_at = Some(now + RETRY);
-                self.socket.poll_writable(cx).is_ready()
+                // A socket that cannot be watched, as in a process that has no more files, is tried again then.
+                matches!(self.socket.poll_writable(cx), Poll::Ready(Ok(())))
             }
             None => !self.dirty.is_empty() || self.sender.is_busy(),
         }

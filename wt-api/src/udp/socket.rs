@@ -182,7 +182,8 @@ impl UdpSocket {
     /// Ready when sending may succeed again.
     ///
     /// # Errors
-    /// The runtime is gone.
+    /// The runtime is gone, or on Unix the process has no file left by which the socket could be watched. Ask again
+    /// later; nothing tells when.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.io.poll_writable(cx)
     }

@@ -8,6 +8,7 @@ mod hostile;
 mod late;
 mod requests;
 mod responses;
+mod unwatched;
 
 use std::{
     collections::BTreeMap,
