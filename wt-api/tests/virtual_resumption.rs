@@ -110,6 +110,23 @@ fn sealed_tickets_outlive_the_server_and_others_do_not() {
     }
 }
 
+/// Each connection that resumes gets new sessions: without an end no certificate would be verified again (RFC 8446 §4.6.1).
+#[test]
+fn a_certificate_is_verified_again_after_a_day_however_often_a_client_resumes() {
+    let world = World::new(5);
+    world.network.set_limit(seconds(2 * 24 * 60 * 60));
+    world.network.run(async {
+        let _server = world.serve(|builder| builder);
+        let client = world.client(|builder| builder);
+        let mut resumed = Vec::new();
+        for _ in 0..6 {
+            resumed.push(world.visit(client.connect("https://server/")).await);
+            world.network.sleep(seconds(6 * 60 * 60)).await;
+        }
+        assert_eq!(resumed, [false, true, true, true, false, true]);
+    });
+}
+
 #[test]
 fn a_server_without_resumption_gives_no_tickets() {
     let world = World::new(4);

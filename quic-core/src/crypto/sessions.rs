@@ -18,6 +18,9 @@ use crate::base::{Reader, varint};
 
 /// How many sessions of a server are kept; the oldest goes first. A client may make several connections at once.
 const SESSIONS: usize = 8;
+/// How long a certificate that was verified is relied on, in seconds. Each connection that resumes gets new
+/// sessions, so without an end a client would never verify again (RFC 8446 §4.6.1).
+const VERIFIED_FOR: u64 = 24 * 60 * 60;
 /// How many address tokens of a server are kept.
 const TOKENS: usize = 4;
 /// The longest address token that is kept, in bytes. A client repeats it in every Initial packet, beside a
@@ -36,7 +39,8 @@ const EXPORT_VERSION: u8 = 1;
 ///
 /// Servers are told apart by name and port. Connections and clients may share a cache: clones are one cache.
 /// A session resumes only for a client with the very same certificate verifier, because who resumes verifies
-/// nothing.
+/// nothing. A day after the certificate was verified it is verified again, however often the client has resumed
+/// since (RFC 8446 §4.6.1).
 ///
 /// [`to_bytes`](Self::to_bytes) exports the address tokens, for a file. It leaves the sessions out: the TLS
 /// library lets nobody write them down, and what is remembered beside a session is of no use without it.
@@ -91,6 +95,9 @@ struct Server {
 struct Session {
     /// The connection that it is from.
     connection: u64,
+    /// When that connection, or the one that it resumed from, began and verified the certificate: Unix time in
+    /// seconds.
+    verified: u64,
     /// The ALPN protocol of that connection.
     protocol: Vec<u8>,
     application: Option<Bytes>,
@@ -236,6 +243,7 @@ impl std::fmt::Debug for Seat {
 
 /// A session that is about to be resumed.
 pub(super) struct Taken {
+    pub(super) verified: u64,
     pub(super) protocol: Vec<u8>,
     pub(super) application: Option<Bytes>,
     pub(super) value: Tls13ClientSessionValue,
@@ -243,16 +251,17 @@ pub(super) struct Taken {
 
 impl Seat {
     /// Takes the latest session out whose protocol is one of `protocols`. An empty list permits connections
-    /// without ALPN alone.
-    pub(super) fn take_session(&self, protocols: &[Vec<u8>]) -> Option<Taken> {
+    /// without ALPN alone. Those whose certificate has to be verified again at `now`, in Unix time, are forgotten.
+    pub(super) fn take_session(&self, protocols: &[Vec<u8>], now: u64) -> Option<Taken> {
         let mut memory = self.cache.lock();
         let server = memory.servers.get_mut(&self.key)?;
+        server.sessions.retain(|session| now.saturating_sub(session.verified) < VERIFIED_FOR);
         let offered = |session: &Session| {
             protocols.contains(&session.protocol) || protocols.is_empty() && session.protocol.is_empty()
         };
         let at = server.sessions.iter().rposition(offered)?;
-        let Session { protocol, application, value, .. } = server.sessions.remove(at)?;
-        Some(Taken { protocol, application, value })
+        let Session { verified, protocol, application, value, .. } = server.sessions.remove(at)?;
+        Some(Taken { verified, protocol, application, value })
     }
 
     /// The application wants this to be known when a session of this connection is resumed: those that came,
@@ -290,28 +299,39 @@ impl Seat {
 pub(super) struct SeatStore {
     seat: Seat,
     offered: Mutex<Option<Tls13ClientSessionValue>>,
+    /// When the connection began: Unix time in seconds.
+    began: u64,
     own: Mutex<Own>,
 }
 
 /// What sessions of this connection get beside them.
 #[derive(Debug, Default)]
 struct Own {
+    verified: u64,
     protocol: Vec<u8>,
     application: Option<Bytes>,
 }
 
 impl SeatStore {
-    pub(super) fn new(seat: Seat, offered: Option<Tls13ClientSessionValue>) -> Self {
-        Self { seat, offered: Mutex::new(offered), own: Mutex::default() }
+    /// Offers a session with the time at which its certificate was verified, if there is one. `now` is Unix
+    /// time in seconds.
+    pub(super) fn new(seat: Seat, offered: Option<(Tls13ClientSessionValue, u64)>, now: u64) -> Self {
+        let (value, verified) = offered.unzip();
+        let own = Own { verified: verified.unwrap_or(now), ..Own::default() };
+        Self { seat, offered: Mutex::new(value), began: now, own: Mutex::new(own) }
     }
 
     pub(super) fn seat(&self) -> &Seat {
         &self.seat
     }
 
-    /// The ALPN protocol is known. Tickets come later (RFC 8446 §4.6.1).
-    pub(super) fn set_protocol(&self, protocol: &[u8]) {
-        self.own().protocol = protocol.to_vec();
+    /// The handshake is complete. Tickets come later (RFC 8446 §4.6.1).
+    pub(super) fn on_complete(&self, protocol: Option<&[u8]>, resumed: bool) {
+        let mut own = self.own();
+        own.protocol = protocol.unwrap_or_default().to_vec();
+        if !resumed {
+            own.verified = self.began;
+        }
     }
 
     pub(super) fn remember(&self, application: Bytes) {
@@ -344,9 +364,9 @@ impl ClientSessionStore for SeatStore {
     fn remove_tls12_session(&self, _: &ServerName<'static>) {}
 
     fn insert_tls13_ticket(&self, _: ServerName<'static>, value: Tls13ClientSessionValue) {
-        let (protocol, application) = {
+        let (verified, protocol, application) = {
             let own = self.own();
-            (own.protocol.clone(), own.application.clone())
+            (own.verified, own.protocol.clone(), own.application.clone())
         };
         let mut memory = self.seat.cache.lock();
         let Some(server) = memory.server(&self.seat.key) else { return };
@@ -354,7 +374,7 @@ impl ClientSessionStore for SeatStore {
             server.sessions.pop_front();
         }
         let connection = self.seat.connection;
-        server.sessions.push_back(Session { connection, protocol, application, value });
+        server.sessions.push_back(Session { connection, verified, protocol, application, value });
     }
 
     fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {

@@ -230,7 +230,8 @@ impl TlsSession {
         let mut protocols = config.alpn_protocols.clone();
         let (mut store, mut remembered) = (None, None);
         if let Some(seat) = seat {
-            let taken = seat.take_session(&protocols);
+            let now = config.time_provider.current_time().map_or(0, |time| time.as_secs());
+            let taken = seat.take_session(&protocols, now);
             let mut offered = None;
             if let Some(taken) = taken {
                 if early_data && taken.value.max_early_data_size() > 0 {
@@ -238,9 +239,9 @@ impl TlsSession {
                     protocols.retain(|protocol| *protocol == taken.protocol);
                 }
                 remembered = taken.application;
-                offered = Some(taken.value);
+                offered = Some((taken.value, taken.verified));
             }
-            let seated = Arc::new(SeatStore::new(seat, offered));
+            let seated = Arc::new(SeatStore::new(seat, offered, now));
             config.resumption =
                 rustls::client::Resumption::store(Arc::clone(&seated) as Arc<dyn ClientSessionStore>);
             store = Some(seated);
@@ -330,8 +331,8 @@ impl TlsSession {
 
     /// The handshake is complete: the sessions that come belong to its protocol.
     pub(crate) fn on_complete(&self) {
-        if let (Some(store), Some(protocol)) = (&self.store, self.alpn_protocol()) {
-            store.set_protocol(protocol);
+        if let Some(store) = &self.store {
+            store.on_complete(self.alpn_protocol(), self.is_resumed());
         }
     }
 
