@@ -37,6 +37,10 @@ const SALT: usize = 32;
 /// and only that makes 0-RTT safe against replay (RFC 8446 §8.1): a sealed ticket is good for anyone who holds
 /// a copy, as often as he likes. A store in turn belongs to one process.
 ///
+/// A client that resumes shows no certificate and passes for whom it was. A server that demands certificates of
+/// clients must therefore share neither a store nor keys with one that demands none, or others, nor keep the keys
+/// when its demand changes: it would let in whoever has a ticket of the other.
+///
 /// ```
 /// use quic_core::crypto::{Resumption, TicketKeys};
 /// // One process, which forgets its sessions when it ends.

@@ -127,7 +127,8 @@ impl ClientBuilder {
 
     /// What is remembered of servers: TLS sessions, by which a connection to the same server needs no certificate (RFC 8446
     /// §2.2), and address tokens, which spare a round trip where a server asks for proof of the address (RFC 9000 §8.1.3).
-    /// Several clients may share a cache, and a program can keep the tokens of one in a file ([`SessionCache::to_bytes`]).
+    /// Several clients may share a cache, for its tokens: a session resumes only for the client that made it, and whichever takes it
+    /// out uses it up. A program can keep the tokens in a file ([`SessionCache::to_bytes`]).
     /// Servers can tell by both that it is the same client: `SessionCache::new(0)` remembers nothing. With a
     /// [rustls configuration](WebTransportOptions::rustls_config) of the application's own, that says how sessions resume, and the cache
     /// is not used. Default: one of this client's own for 64 servers. Nothing is sent early (0-RTT).

@@ -70,7 +70,8 @@ impl ServerKeys {
     /// Keys for the tickets of TLS sessions, which servers with the same secret accept, and this one after it was started
     /// again: for [`Resumption::tickets`](crate::Resumption::tickets). Who learns the secret can then also pass for this server with
     /// clients that resume, and for such clients here, within a day: a secret that seals tickets is to be replaced every day or so, and
-    /// [`TicketKeys::accepting`] takes the one before.
+    /// [`TicketKeys::accepting`] takes the one before. A server that demands certificates of clients needs a secret of its own, and a
+    /// new one when its demand changes: who resumes shows no certificate.
     #[must_use]
     pub fn ticket_keys(&self) -> TicketKeys {
         TicketKeys::new(self.tickets)
