@@ -99,7 +99,7 @@ pub(crate) fn client(spin: &Spin, random: &mut Random) -> Option<Client> {
     if bound && random.chance(0.2) {
         spin.book.count("Client::rebind");
         if let Err(error) = client.rebind(families[0]) {
-            spin.book.fail(&format!("a client that has a socket cannot move: {error}"));
+            spin.book.fail(format!("a client that has a socket cannot move: {error}"));
         }
     }
     if client.local_addresses().len() != if bound { families.len() } else { 0 } {

@@ -180,11 +180,12 @@ fn a_server_that_takes_no_other_connection_answers_on_the_old_one() {
 
 /// One who only receives has nothing to send from its new address, and a server finds it there alone (RFC 9000 §9.3).
 #[test]
-fn a_client_that_only_receives_is_found_again_within_two_seconds() {
-    for (seed, pause) in [(67, 5), (68, 20), (69, 400)] {
+fn a_client_that_only_receives_is_found_again_in_seconds() {
+    for (seed, pause, most) in [(67, 5, 2), (68, 20, 2), (69, 400, 2), (70, 1_500, 5), (71, 2_500, 5)] {
         let Pair { network, client, server, client_host, server_host, .. } = testing::pair(seed);
         network.run(async {
             network.sleep(seconds(1)).await;
+            let total = 10_000 / pause * 5_000;
             let sleep = network.clone();
             drop(server_host.spawn(async move {
                 let mut stream = server.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
@@ -201,13 +202,15 @@ fn a_client_that_only_receives_is_found_again_within_two_seconds() {
             while let Some(chunk) = stream.read_chunk(usize::MAX).await.unwrap() {
                 longest = longest.max(network.now() - last);
                 (last, came) = (network.now(), came + chunk.len());
-                if came > (1 + moved) * 40_000 && moved < 2 {
+                if moved < 2 && came as u64 > (1 + moved) * total / 3 {
+                    // Between the first question and the data that comes next, where that takes longer.
+                    network.sleep(Duration::from_millis(if pause > 1_200 { 1_200 } else { 0 })).await;
                     client_host.rebind();
                     moved += 1;
                 }
             }
-            assert_eq!((came as u64, moved), (10_000 / pause * 5_000, 2), "seed {seed}");
-            assert!(longest < seconds(2), "seed {seed}: {longest:?}");
+            assert_eq!((came as u64, moved), (total, 2), "seed {seed}");
+            assert!(longest < seconds(most), "seed {seed}: {longest:?}");
         });
     }
 }

@@ -63,8 +63,12 @@ pub(crate) struct Life {
     last_activity: Option<Timestamp>,
     /// As in [`Timeouts`].
     quiet: Option<Duration>,
-    /// When data last came from the peer, unless this end has sent an ack-eliciting packet since.
+    /// When data last came from the peer, unless this end has sent an ack-eliciting packet since, other than
+    /// the PINGs that ask.
     heard_at: Option<Timestamp>,
+    /// How often this end has asked since then, and whether the last of these PINGs is still to be sent.
+    asked: u32,
+    asking: bool,
     /// Whether the CONNECTION_CLOSE frame should be sent (again).
     close_due: bool,
     /// How many packets were received while closing, and after how many the next answer is sent (RFC 9000
@@ -75,6 +79,9 @@ pub(crate) struct Life {
 
 /// The shortest interval between keep-alive PINGs; more of them would be of no use.
 const LEAST_KEEP_ALIVE: Duration = Duration::from_millis(10);
+
+/// How often an end that only receives asks after the last data whether it is still reached.
+const QUESTIONS: u32 = 3;
 
 impl Life {
     /// A duration of zero means none, as RFC 9000 §18.2 defines it for the idle timeout.
@@ -94,6 +101,8 @@ impl Life {
             last_activity: None,
             quiet,
             heard_at: None,
+            asked: 0,
+            asking: false,
             close_due: false,
             received_while_closing: 0,
             next_answer_at: 1,
@@ -124,6 +133,7 @@ impl Life {
     /// A packet with data, of streams or in datagrams, was processed.
     pub(crate) fn on_data(&mut self, now: Timestamp) {
         self.heard_at = Some(now);
+        self.asked = 0;
     }
 
     /// An ack-eliciting packet was sent.
@@ -133,7 +143,9 @@ impl Life {
             self.restart_idle(now, three_pto);
         }
         self.last_activity = Some(now);
-        self.heard_at = None;
+        if !std::mem::take(&mut self.asking) {
+            self.heard_at = None;
+        }
     }
 
     /// Sets whether the connection outlives its idle timeout when no packets are sent.
@@ -156,8 +168,9 @@ impl Life {
     /// When an end that only receives has to ask whether it is still reached. A NAT that forgets it cuts off a
     /// peer that sends, which cannot know where this end is until it hears from there (RFC 9000 §9.3).
     fn quiet_deadline(&self) -> Option<Timestamp> {
-        let quiet = self.quiet.filter(|_| self.keep_open)?;
-        self.heard_at.map(|heard| heard + quiet)
+        let quiet = self.quiet.filter(|_| self.keep_open && self.asked < QUESTIONS)?;
+        // After one, three and seven times this long. The first question is too early where data comes less often.
+        self.heard_at.map(|heard| heard + quiet * ((2 << self.asked) - 1))
     }
 
     /// When a PING is due, for whichever reason.
@@ -283,7 +296,8 @@ impl Life {
                 let due = self.ping_deadline(waiting).is_some_and(|at| at <= now);
                 if due {
                     self.last_activity = Some(now);
-                    self.heard_at = None;
+                    self.asked += 1;
+                    self.asking = true;
                 }
                 due
             }

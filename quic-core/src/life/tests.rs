@@ -168,7 +168,7 @@ fn a_keep_alive_fits_the_timeout_in_force() {
 }
 
 #[test]
-fn a_kept_end_that_only_receives_asks_once_after_data_has_stopped() {
+fn a_kept_end_that_only_receives_asks_ever_later_after_data_has_stopped() {
     let quiet = Duration::from_secs(1);
     for kept in [false, true] {
         let timeouts = Timeouts { idle: Some(IDLE), quiet: Some(quiet), ..Timeouts::default() };
@@ -179,13 +179,21 @@ fn a_kept_end_that_only_receives_asks_once_after_data_has_stopped() {
             life.on_received(at(ms), THREE_PTO);
             life.on_data(at(ms));
         }
-        assert!(!life.on_timeout(at(5_499), false));
-        assert_eq!(life.on_timeout(at(5_500), false), kept);
-        life.on_sent(at(5_500), THREE_PTO);
-        // The peer acknowledges the PING, and sends no more data.
-        life.on_received(at(5_600), THREE_PTO);
+        // The last data came after 4.5 s.
+        for due in [5_500, 7_500, 11_500] {
+            assert!(!life.on_timeout(at(due - 1), false));
+            assert_eq!(life.on_timeout(at(due), false), kept, "after {due} ms");
+            life.on_sent(at(due), THREE_PTO);
+            // The peer acknowledges the PING, and sends no data.
+            life.on_received(at(due + 100), THREE_PTO);
+        }
         assert!(!life.on_timeout(at(20_000), false));
-        assert_eq!(life.on_timeout(at(20_600), false), kept, "half of the idle timeout");
+        assert_eq!(life.on_timeout(at(26_600), false), kept, "half of the idle timeout");
+        life.on_sent(at(26_600), THREE_PTO);
+        life.on_received(at(26_700), THREE_PTO);
+        // Data begins it anew.
+        life.on_data(at(26_700));
+        assert_eq!(life.on_timeout(at(27_700), false), kept);
     }
 }
 
