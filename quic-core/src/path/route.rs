@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::validation::{Proof, Validation};
+use super::{
+    mtu::BASE,
+    validation::{Proof, Validation},
+};
 use crate::{
     base::Timestamp,
     frame::{Frame, FrameWriter, Receipt},
@@ -146,6 +149,14 @@ impl Route {
         self.validated = true;
         self.small = proof == Proof::Address;
         Some(proof)
+    }
+
+    /// A datagram of this size arrived at the peer. One of 1200 bytes proves what a full challenge would
+    /// (RFC 9000 §8.2.3): on a path that loses much, no such challenge may be answered in time.
+    pub(crate) fn on_carried(&mut self, size: u16) {
+        if size >= BASE {
+            self.small = false;
+        }
     }
 
     /// Checks the timer of the validation. Returns true if the validation failed and the route was not

@@ -94,6 +94,7 @@ impl Path {
 
     /// Packets of certain sizes arrived or were lost.
     pub(crate) fn on_size_evidence(&mut self, now: Timestamp, evidence: &SizeEvidence) -> SizeChange {
+        self.route.on_carried(evidence.acked);
         let change = self.mtu.on_evidence(now, evidence);
         if change == SizeChange::Changed {
             self.on_mtu_changed(now);

@@ -71,7 +71,13 @@ fn an_answer_proves_what_its_challenge_asked() {
     // No datagram of 1200 bytes passes.
     route.ask(NOW, PERIOD, PATIENCE);
     assert!(challenge(&mut route, [4; 8], true, NOW));
+    route.on_carried(1199);
     assert!(route.gave_up(NOW + PATIENCE) && !route.gave_up(NOW + PATIENCE));
+    // Data has passed in such a datagram, though no challenge was answered.
+    route.ask(NOW, PERIOD, PATIENCE);
+    assert!(challenge(&mut route, [6; 8], true, NOW));
+    route.on_carried(1200);
+    assert!(!route.gave_up(NOW + PATIENCE) && !route.is_asked());
     route.ask(NOW, PERIOD, PATIENCE);
     assert!(challenge(&mut route, [5; 8], true, NOW));
     assert_eq!(route.on_response([5; 8]), Some(Proof::Path));
