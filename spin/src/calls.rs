@@ -263,6 +263,8 @@ pub const NOT_CALLED: &[&str] = &[
     // `virtual_client.rs` of wt-api.
     "ClientBuilder::resolver",
     "ClientBuilder::socket",
+    "ClientBuilder::session_cache",
+    "ServerBuilder::resumption",
     "Server::client",
     // With the client's options, where those of one session are given.
     "Client::connect",

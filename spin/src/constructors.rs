@@ -8,7 +8,8 @@ use netsim::Random;
 use quic_core::congestion::CongestionConfig;
 use wt_api::{
     AcceptOptions, AddressLimits, CertificateHash, Client, ClientBuilder, CongestionControl, HttpRequest,
-    HttpResponse, Identity, SelfSigned, Server, ServerBuilder, WebTransportOptions,
+    HttpResponse, Identity, Resumption, SelfSigned, Server, ServerBuilder, SessionCache, TicketKeys,
+    WebTransportOptions,
 };
 
 use crate::{
@@ -94,6 +95,10 @@ pub(crate) fn client(spin: &Spin, random: &mut Random) -> Option<Client> {
         spin.book.count("ClientBuilder::bind");
         builder = families.into_iter().fold(builder, ClientBuilder::bind);
     }
+    if random.chance(0.5) {
+        spin.book.count("ClientBuilder::session_cache");
+        builder = builder.session_cache(SessionCache::new(random.below(3) as usize));
+    }
     // A machine may lack a family.
     let client = builder.build().ok()?;
     if bound && random.chance(0.2) {
@@ -171,6 +176,14 @@ pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
         spin.book.count("ServerBuilder::session_receive_window");
         spin.book.count("ServerBuilder::max_session_receive_window");
         builder = builder.session_receive_window(8 << 10).max_session_receive_window(64 << 10);
+    }
+    if random.chance(0.5) {
+        spin.book.count("ServerBuilder::resumption");
+        builder = builder.resumption(match random.below(3) {
+            0 => Resumption::none(),
+            1 => Resumption::stateful(random.below(4) as usize),
+            _ => Resumption::tickets(TicketKeys::new([7; 32])),
+        });
     }
     builder
 }
