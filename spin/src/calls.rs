@@ -26,6 +26,8 @@ pub const CALLS: &[&str] = &[
     "ClientBuilder::build",
     "ClientBuilder::memory_budget",
     "ClientBuilder::options",
+    "ClientBuilder::session_cache",
+    "ServerBuilder::resumption",
     "ConnectionAttempt::is_validated",
     "ConnectionAttempt::load",
     "ConnectionAttempt::local_address",
@@ -263,8 +265,6 @@ pub const NOT_CALLED: &[&str] = &[
     // `virtual_client.rs` of wt-api.
     "ClientBuilder::resolver",
     "ClientBuilder::socket",
-    "ClientBuilder::session_cache",
-    "ServerBuilder::resumption",
     "Server::client",
     // With the client's options, where those of one session are given.
     "Client::connect",
