@@ -125,13 +125,16 @@ impl ClientBuilder {
         self
     }
 
-    /// What is remembered of servers: TLS sessions, by which a connection to the same server needs no certificate (RFC 8446
-    /// §2.2), and address tokens, which spare a round trip where a server asks for proof of the address (RFC 9000 §8.1.3).
-    /// Several clients may share a cache, for its tokens: a session resumes only for the client that made it, and whichever takes it
-    /// out uses it up. A program can keep the tokens in a file ([`SessionCache::to_bytes`]).
-    /// Servers can tell by both that it is the same client: `SessionCache::new(0)` remembers nothing. With a
-    /// [rustls configuration](WebTransportOptions::rustls_config) of the application's own, that says how sessions resume, and the cache
-    /// is not used. Default: one of this client's own for 64 servers. Nothing is sent early (0-RTT).
+    /// What the client remembers of servers: TLS sessions, with which a new connection to the same server needs
+    /// no certificate (RFC 8446 §2.2), and address tokens, which save a round trip if a server asks for proof
+    /// of the address (RFC 9000 §8.1.3). Default: a cache of this client for 64 servers.
+    ///
+    /// Several clients may share a cache for its tokens. A session resumes only for the client that made it,
+    /// and a client that takes out the session of another one uses it up. A program can keep the tokens in a
+    /// file ([`SessionCache::to_bytes`]). Servers can recognize a client by both; `SessionCache::new(0)`
+    /// remembers nothing. The cache is not used with a [rustls
+    /// configuration](WebTransportOptions::rustls_config) of the application, which says itself how sessions
+    /// resume. The client sends no 0-RTT.
     pub fn session_cache(mut self, sessions: SessionCache) -> Self {
         self.sessions = sessions;
         self

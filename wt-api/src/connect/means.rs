@@ -33,7 +33,8 @@ impl Drop for Lease {
     }
 }
 
-/// What a client remembers of servers: sessions of TLS and address tokens, and who judges the certificates of the sessions.
+/// What a client remembers of servers: TLS sessions and address tokens, and the verifiers under which the
+/// sessions were made.
 #[derive(Debug)]
 pub(crate) struct Memory {
     pub(crate) sessions: SessionCache,
@@ -47,7 +48,7 @@ pub(crate) struct Means {
     pub(crate) sockets: Arc<Sockets>,
     /// `None` for the runtime's resolver.
     pub(crate) resolver: Option<Resolver>,
-    /// What is remembered of servers, if several connections are to share it.
+    /// What connections share of their knowledge about servers, if they share any.
     pub(crate) memory: Option<Arc<Memory>>,
     _lease: Option<Arc<Lease>>,
 }

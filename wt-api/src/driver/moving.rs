@@ -8,8 +8,8 @@ use super::{outgoing::Sender, shard::Shard, state::conn::Conn};
 use crate::socket::DatagramSocket;
 
 impl Shard {
-    /// The socket gives way to one at another address, and all connections move there. What the old one had not
-    /// accepted, and what waits in it, counts as lost.
+    /// Replaces the socket by one at another address, to which all connections move. Datagrams that the old
+    /// socket has not accepted, or that wait in it, are lost.
     pub(super) fn rebind(&mut self, socket: Box<dyn DatagramSocket>, now: Timestamp) {
         let buffer = std::mem::take(&mut self.sender.buffer);
         self.sender = Sender { buffer, ..Sender::new(&*socket) };
@@ -26,7 +26,7 @@ impl Shard {
 }
 
 impl Conn {
-    /// The shard has another socket.
+    /// Moves the connection to the shard's new socket, which is bound to this address.
     fn rebind(&mut self, bound: Option<SocketAddr>) {
         self.bound = bound;
         let local_ip = bound.map(|bound| bound.ip()).filter(|ip| !ip.is_unspecified());

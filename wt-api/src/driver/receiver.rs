@@ -42,7 +42,7 @@ pub(super) struct Receiver {
     /// Datagrams of applications that this poll accepted.
     pub(super) datagrams: u64,
     pub(super) datagram_bytes: usize,
-    /// A connection, and the tasks that wait for its events, are to have their turn before more is received.
+    /// Whether a connection, and the tasks that wait for its events, get their turn before more is received.
     pub(super) connection_first: bool,
     /// Failures since anything arrived, or since there was nothing to receive, and when they started.
     pub(super) failures: u32,

@@ -255,10 +255,12 @@ impl ServerBuilder {
         self
     }
 
-    /// How clients that come back resume their TLS sessions, which spares the server a signature and its certificate (RFC 8446
-    /// §2.2): by a store in this process, or by tickets that outlive it (`Resumption::tickets(keys.ticket_keys())`). Browsers and
-    /// QUIC libraries expect it. 0-RTT is refused whatever the choice permits: sessions may not be asked for in it
-    /// (draft-ietf-webtrans-http3 §3.2). Default: a store of 4096 sessions; with a [`rustls_config`](Self::rustls_config), what that says.
+    /// How returning clients resume their TLS sessions (RFC 8446 §2.2). A resumed session spares the server a
+    /// signature and its certificate; browsers and QUIC libraries expect it. The sessions are in a store of
+    /// this process, or in tickets that outlive it (`Resumption::tickets(keys.ticket_keys())`). 0-RTT is
+    /// refused with every choice, because a client may not request a session in it
+    /// (draft-ietf-webtrans-http3 §3.2). Default: a store of 4096 sessions, or what the
+    /// [`rustls_config`](Self::rustls_config) says if there is one.
     pub fn resumption(mut self, resumption: Resumption) -> Self {
         self.resumption = Some(resumption);
         self

@@ -17,8 +17,9 @@ use crate::{error::ConnectOptionsError, options::Trust, runtime::RuntimeHandle};
 /// How many configurations are kept.
 const KEPT: usize = 8;
 
-/// The configurations of a client that has several connections. A session resumes only under the very verifier under which it
-/// was made, because who resumes a session verifies nothing: connections that judge certificates alike have one configuration.
+/// The TLS configurations that a client's connections share. rustls resumes a session only under the verifier
+/// object that verified its certificate, because a resumed session verifies nothing. Connections with the same
+/// trust therefore share one configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Trusted(Mutex<VecDeque<Kept>>);
 
@@ -30,8 +31,8 @@ struct Kept {
 }
 
 impl Trusted {
-    /// The configuration for this trust, and what its refusals mean where `name` is asked for. `kept`: for more than one
-    /// connection.
+    /// Returns the configuration for this trust, and a verdict that explains refusals of `name`. `kept` is where
+    /// configurations are shared; `None` makes one for a single connection.
     pub(crate) fn config(
         kept: Option<&Self>,
         trust: &Trust,

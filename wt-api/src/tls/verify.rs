@@ -16,17 +16,18 @@ use crate::{error::CertificateError, options::CertificateHash};
 /// The longest validity of a certificate that is accepted by hash, in seconds (W3C "custom certificate requirements").
 const MAX_VALIDITY: i64 = 14 * 24 * 60 * 60;
 
-/// What the refusals of a connection mean: the name that the client asked for, if it judges certificates by this module.
+/// Explains why a certificate was refused. It knows the name that the client requested, if the client verifies
+/// certificates with this module.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Verdict(Option<Arc<str>>);
 
 impl Verdict {
-    /// Of a client that asked for this name.
+    /// For a client that requested this name.
     pub(crate) fn for_name(name: &str) -> Self {
         Self(Some(name.into()))
     }
 
-    /// Why the certificate was refused, if `failure`, which TLS tells, says that it was.
+    /// Why the certificate was refused, if `failure`, the error of TLS, says that it was.
     pub(crate) fn of(
         &self,
         failure: Option<&(dyn std::error::Error + Send + Sync + 'static)>,
@@ -39,7 +40,7 @@ impl Verdict {
     }
 }
 
-/// Passes everything on, but finds a word for what has none.
+/// A verifier that delegates to another one and gives its errors specific texts.
 #[derive(Debug)]
 pub(super) struct Naming {
     pub(super) inner: Arc<dyn ServerCertVerifier>,

@@ -1,8 +1,7 @@
 //! A UDP socket that tokio watches.
 //!
-//! Owns what the system is asked to tell. Where it can be asked for the one without the other, it tells of room to send
-//! only while somebody waits for that: else each datagram that leaves a socket wakes the process once more, for there is
-//! room again.
+//! Owns which events the system reports. On Unix it reports room to send only while a task waits for room.
+//! Otherwise each datagram that leaves the socket would wake the process once more, because there is room again.
 
 #[cfg(not(unix))]
 pub(super) use everywhere::Polled;
