@@ -88,6 +88,10 @@ impl Group {
         let at = match self.classes.binary_search_by(|class| priority.order.cmp(&class.order)) {
             Ok(at) => at,
             Err(at) => {
+                if self.classes.is_empty() {
+                    // Most groups never have a second one.
+                    self.classes.reserve_exact(1);
+                }
                 self.classes.insert(at, Class::new(priority.order));
                 at
             }

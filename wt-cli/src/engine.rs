@@ -119,7 +119,8 @@ pub struct Engine {
     trains: Trains,
     endpoint: Endpoint,
     retry: bool,
-    connections: BTreeMap<usize, Driven>,
+    /// In boxes: a map of large values leaves half of its memory unused.
+    connections: BTreeMap<usize, Box<Driven>>,
     /// Connections with work: something arrived or is due, or the socket was full.
     active: BTreeSet<usize>,
     deadlines: BTreeSet<(Timestamp, usize)>,
@@ -220,7 +221,8 @@ impl Engine {
     }
 
     fn insert(&mut self, handle: ConnectionHandle, connection: Connection) {
-        self.connections.insert(handle.0, Driven { connection, deadline: None, datagrams: 0 });
+        let driven = Driven { connection, deadline: None, datagrams: 0 };
+        self.connections.insert(handle.0, Box::new(driven));
         self.active.insert(handle.0);
     }
 
@@ -398,7 +400,7 @@ impl Engine {
         let mut gone = Vec::new();
         for &index in &self.active {
             let Some(driven) = self.connections.get_mut(&index) else { continue };
-            let Driven { connection, datagrams, .. } = driven;
+            let Driven { connection, datagrams, .. } = &mut **driven;
             let handle = ConnectionHandle(index);
             application.on_events(now, handle, connection);
             *datagrams = connection.datagrams_received();

@@ -3,37 +3,56 @@
 
 use std::{collections::VecDeque, ops::Range};
 
-/// Ranges held without a heap allocation.
-const INLINE: usize = 3;
+/// Ranges held without a heap allocation. A connection has many sets, and most have one range.
+const INLINE: usize = 2;
 
 /// A set of u64 below `u64::MAX`, kept as disjoint, non-adjacent, ascending half-open ranges.
 ///
 /// Growing the last range and appending behind it are O(1). Everything else is a binary search and, in the
-/// worst case, a move of the ranges behind. The first three ranges need no allocation.
+/// worst case, a move of the ranges behind. The first two ranges need no allocation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RangeSet {
+    /// The ranges, while there are no more than fit here. No range is empty, so an empty one is a free place;
+    /// free places come last.
     inline: [(u64, u64); INLINE],
-    inline_len: u8,
     /// All ranges, once there are more than fit inline. When the set is empty, it uses the inline ranges
     /// again.
-    spill: VecDeque<(u64, u64)>,
+    #[expect(clippy::box_collection, reason = "sets are many, and few of them ever spill")]
+    spill: Option<Box<VecDeque<(u64, u64)>>>,
 }
+
+const _: () = assert!(size_of::<RangeSet>() == 40);
 
 impl RangeSet {
     /// The empty set.
     #[cfg(test)]
     pub(crate) const fn new() -> Self {
-        Self { inline: [(0, 0); INLINE], inline_len: 0, spill: VecDeque::new() }
+        Self { inline: [(0, 0); INLINE], spill: None }
+    }
+
+    /// The ranges on the heap, if that is where they are.
+    fn spilled(&self) -> Option<&VecDeque<(u64, u64)>> {
+        self.spill.as_deref().filter(|spill| !spill.is_empty())
+    }
+
+    /// As [`Self::spilled`], to change them.
+    fn spilled_mut(&mut self) -> Option<&mut VecDeque<(u64, u64)>> {
+        self.spill.as_deref_mut().filter(|spill| !spill.is_empty())
+    }
+
+    /// How many ranges are inline.
+    fn inline_len(&self) -> usize {
+        self.inline.iter().take_while(|(start, end)| start < end).count()
     }
 
     /// How many ranges there are.
     pub(crate) fn len(&self) -> usize {
-        if self.spill.is_empty() { usize::from(self.inline_len) } else { self.spill.len() }
+        self.spilled().map_or_else(|| self.inline_len(), VecDeque::len)
     }
 
     /// True if the set has no member.
     pub(crate) fn is_empty(&self) -> bool {
-        self.inline_len == 0 && self.spill.is_empty()
+        self.inline_len() == 0 && self.spilled().is_none()
     }
 
     /// The smallest member.
@@ -161,41 +180,38 @@ impl RangeSet {
     }
 
     fn get(&self, index: usize) -> Option<(u64, u64)> {
-        if self.spill.is_empty() {
-            self.inline[..usize::from(self.inline_len)].get(index).copied()
-        } else {
-            self.spill.get(index).copied()
+        match self.spilled() {
+            Some(spill) => spill.get(index).copied(),
+            None => self.inline[..self.inline_len()].get(index).copied(),
         }
     }
 
     fn get_mut(&mut self, index: usize) -> Option<&mut (u64, u64)> {
-        if self.spill.is_empty() {
-            self.inline[..usize::from(self.inline_len)].get_mut(index)
-        } else {
-            self.spill.get_mut(index)
+        let len = self.inline_len();
+        if self.spilled().is_some() {
+            return self.spilled_mut()?.get_mut(index);
         }
+        self.inline[..len].get_mut(index)
     }
 
     fn partition_point(&self, before: impl FnMut(&(u64, u64)) -> bool) -> usize {
-        if self.spill.is_empty() {
-            self.inline[..usize::from(self.inline_len)].partition_point(before)
-        } else {
-            self.spill.partition_point(before)
+        match self.spilled() {
+            Some(spill) => spill.partition_point(before),
+            None => self.inline[..self.inline_len()].partition_point(before),
         }
     }
 
     fn insert_at(&mut self, index: usize, range: (u64, u64)) {
-        let len = usize::from(self.inline_len);
-        if !self.spill.is_empty() {
-            self.spill.insert(index, range);
+        let len = self.inline_len();
+        if let Some(spill) = self.spilled_mut() {
+            spill.insert(index, range);
         } else if len < INLINE {
             self.inline[index..=len].rotate_right(1);
             self.inline[index] = range;
-            self.inline_len += 1;
         } else {
-            self.spill.extend(self.inline);
-            self.inline_len = 0;
-            self.spill.insert(index, range);
+            let spill = self.spill.get_or_insert_default();
+            spill.extend(std::mem::take(&mut self.inline));
+            spill.insert(index, range);
         }
     }
 
@@ -203,14 +219,14 @@ impl RangeSet {
         if gone.is_empty() {
             return;
         }
-        if self.spill.is_empty() {
-            let len = usize::from(self.inline_len);
-            self.inline.copy_within(gone.end..len, gone.start);
-            self.inline_len -= gone.len() as u8;
-        } else if gone == (0..1) {
-            self.spill.pop_front();
-        } else {
-            self.spill.drain(gone);
+        let len = self.inline_len();
+        match self.spilled_mut() {
+            Some(spill) if gone == (0..1) => drop(spill.pop_front()),
+            Some(spill) => drop(spill.drain(gone)),
+            None => {
+                self.inline.copy_within(gone.end..len, gone.start);
+                self.inline[len - gone.len()..len].fill((0, 0));
+            }
         }
     }
 }

@@ -36,13 +36,20 @@ pub(crate) struct SendBuffer {
     acked_to: u64,
     /// The first byte that was never sent.
     next: u64,
-    /// Acknowledged ranges above `acked_to`, and the number of their bytes.
-    acked: RangeSet,
+    /// How many acknowledged bytes are above `acked_to`.
     early: u64,
-    /// Ranges to send again. None of them is acknowledged.
-    lost: RangeSet,
+    /// What is out of order. Most streams never have it.
+    gaps: Option<Box<Gaps>>,
     /// Where the last copy began, an index into `pieces`.
     cursor: usize,
+}
+
+#[derive(Debug, Default)]
+struct Gaps {
+    /// Acknowledged ranges above [`SendBuffer::acked_to`].
+    acked: RangeSet,
+    /// Ranges to send again. None of them is acknowledged.
+    lost: RangeSet,
 }
 
 impl SendBuffer {
@@ -73,7 +80,7 @@ impl SendBuffer {
 
     /// True if there is data to send again.
     pub(crate) fn has_lost(&self) -> bool {
-        !self.lost.is_empty()
+        self.gaps.as_ref().is_some_and(|gaps| !gaps.lost.is_empty())
     }
 
     /// True if there is data that was never sent.
@@ -104,7 +111,7 @@ impl SendBuffer {
     /// What to send next, at most `max` bytes: lost data first, then data never sent, which ends at `limit`
     /// at the latest. Changes nothing; [`Self::on_sent`] does.
     pub(crate) fn peek_transmit(&self, max: usize, limit: u64) -> Option<Range<u64>> {
-        let candidate = match self.lost.first() {
+        let candidate = match self.gaps.as_ref().and_then(|gaps| gaps.lost.first()) {
             Some(lost) => lost,
             None => self.next..self.end().min(limit),
         };
@@ -114,8 +121,8 @@ impl SendBuffer {
 
     /// `range`, a prefix of what [`Self::peek_transmit`] returned, was sent.
     pub(crate) fn on_sent(&mut self, range: Range<u64>) {
-        if !self.lost.is_empty() {
-            self.lost.remove(range.clone());
+        if let Some(gaps) = &mut self.gaps {
+            gaps.lost.remove(range.clone());
         }
         self.next = self.next.max(range.end);
     }
@@ -153,22 +160,23 @@ impl SendBuffer {
         if start >= end {
             return 0;
         }
-        if !self.lost.is_empty() {
-            self.lost.remove(start..end);
-        }
         let before = self.acked_to;
-        let new = if start == self.acked_to && self.acked.is_empty() {
-            self.acked_to = end;
-            end - start
-        } else {
-            let new = self.acked.insert(start..end);
-            if let Some(first) = self.acked.first()
-                && first.start <= self.acked_to
-            {
+        let mut waits = start > self.acked_to;
+        if let Some(gaps) = &mut self.gaps {
+            gaps.lost.remove(start..end);
+            waits |= !gaps.acked.is_empty();
+        }
+        let new = if waits {
+            let gaps = self.gaps.get_or_insert_default();
+            let new = gaps.acked.insert(start..end);
+            if let Some(first) = gaps.acked.first().filter(|first| first.start <= self.acked_to) {
                 self.acked_to = first.end;
-                self.acked.pop_min();
+                gaps.acked.pop_min();
             }
             new
+        } else {
+            self.acked_to = end;
+            end - start
         };
         self.early = (self.early + new).saturating_sub(self.acked_to - before);
         self.free();
@@ -181,22 +189,21 @@ impl SendBuffer {
         if range.is_empty() {
             return;
         }
-        self.lost.insert(range.clone());
-        if !self.acked.is_empty() {
-            for acked in self.acked.iter().skip_while(|acked| acked.end <= range.start) {
-                if acked.start >= range.end {
-                    break;
-                }
-                self.lost.remove(acked);
+        let gaps = self.gaps.get_or_insert_default();
+        gaps.lost.insert(range.clone());
+        for acked in gaps.acked.iter().skip_while(|acked| acked.end <= range.start) {
+            if acked.start >= range.end {
+                break;
             }
+            gaps.lost.remove(acked);
         }
     }
 
     /// Everything is to be sent again as if it never was. Nothing of it is acknowledged.
     pub(crate) fn begin_again(&mut self) {
-        debug_assert!(self.acked_to == 0 && self.acked.is_empty(), "acknowledged data is gone");
+        debug_assert!(self.acked_to == 0 && self.early == 0, "acknowledged data is gone");
         self.next = self.acked_to;
-        self.lost = RangeSet::default();
+        self.gaps = None;
         self.cursor = 0;
     }
 
@@ -217,8 +224,10 @@ impl SendBuffer {
         self.tail = BytesMut::new();
         self.tail_start = end;
         self.next = self.next.min(end);
-        self.lost.remove(end..u64::MAX);
-        self.early -= self.acked.remove(end..u64::MAX).min(self.early);
+        if let Some(gaps) = &mut self.gaps {
+            gaps.lost.remove(end..u64::MAX);
+            self.early -= gaps.acked.remove(end..u64::MAX).min(self.early);
+        }
         self.cursor = 0;
     }
 

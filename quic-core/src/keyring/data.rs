@@ -18,7 +18,7 @@ pub(super) struct DataKeys {
     /// It is derived in advance, so that an update costs the receiver no time that a peer could measure (RFC
     /// 9001 §6.3).
     next_remote: PacketKey,
-    previous_remote: Option<PacketKey>,
+    previous_remote: Option<Box<PacketKey>>,
     /// When `previous_remote` is discarded; unset until a packet with the new keys arrives.
     discard_at: Option<Timestamp>,
     phase: bool,
@@ -81,7 +81,7 @@ impl DataKeys {
         self.next_remote_secret = self.next_remote_secret.next();
         let after = PacketKey::new(&self.next_remote_secret);
         let current = std::mem::replace(&mut self.next_remote, after);
-        self.previous_remote = Some(std::mem::replace(&mut self.remote, current));
+        self.previous_remote = Some(Box::new(std::mem::replace(&mut self.remote, current)));
         self.discard_at = None;
         self.phase = !self.phase;
         self.updates += 1;

@@ -11,10 +11,12 @@
 //! flight, up to a limit, and beyond a few their memory is charged. A peer that never acknowledges therefore
 //! cannot make the ledger grow.
 
+mod ledgers;
 mod packet;
 mod queue;
 mod reached;
 mod run;
+mod sample;
 mod shared;
 mod skipped;
 mod space;
@@ -29,7 +31,9 @@ mod types;
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use shared::{Newest, Shared};
+use ledgers::Ledgers;
+use sample::{sample, take_sample};
+use shared::Shared;
 use space::SpaceLedger;
 use thresholds::Thresholds;
 pub(crate) use types::{
@@ -55,7 +59,7 @@ const KEPT_LOST: usize = 32;
 /// The ledger of sent packets of a connection, with receipts `R`.
 #[derive(Debug)]
 pub(crate) struct Recovery<R: Copy> {
-    spaces: [SpaceLedger<R>; 3],
+    ledgers: Ledgers<R>,
     pto_count: u32,
     thresholds: Thresholds,
     /// When the probe timeout starts if nothing is in flight (RFC 9002 §6.2.2.1).
@@ -71,7 +75,7 @@ impl<R: Copy> Recovery<R> {
     /// A ledger without packets.
     pub(crate) fn new() -> Self {
         Self {
-            spaces: std::array::from_fn(|_| SpaceLedger::new()),
+            ledgers: Ledgers::new(),
             pto_count: 0,
             thresholds: Thresholds::default(),
             idle_since: None,
@@ -97,12 +101,16 @@ impl<R: Copy> Recovery<R> {
         if info.ack_eliciting && timed {
             self.idle_since = Some(info.time);
         }
-        self.spaces[info.level.space() as usize].on_sent(pn, info, receipts, path, timed);
+        if let Some(ledger) = self.ledgers.get_mut(info.level.space()) {
+            ledger.on_sent(pn, info, receipts, path, timed);
+        }
     }
 
     /// `pn` will never be sent. A peer that acknowledges it is caught cheating (RFC 9000 §21.4).
     pub(crate) fn on_packet_number_skipped(&mut self, space: Space, pn: u64) {
-        self.spaces[space as usize].on_skipped(pn);
+        if let Some(ledger) = self.ledgers.get_mut(space) {
+            ledger.on_skipped(pn);
+        }
     }
 
     /// An ACK frame arrived. `ranges` come highest first, as in the frame.
@@ -124,7 +132,7 @@ impl<R: Copy> Recovery<R> {
         self.forget_lost();
         let mut result = AckResult { prior_in_flight: *context.in_flight, ..AckResult::default() };
         let (mut largest, mut newest) = (None, None);
-        let ledger = &mut self.spaces[space as usize];
+        let Some(ledger) = self.ledgers.get_mut(space) else { return Ok(result) };
         let mut shared = Shared {
             now: context.now,
             path: context.path,
@@ -181,7 +189,7 @@ impl<R: Copy> Recovery<R> {
         loss: &mut LossSummary,
         settle: &mut impl FnMut(R, Outcome),
     ) {
-        let ledger = &mut self.spaces[space as usize];
+        let Some(ledger) = self.ledgers.get_mut(space) else { return };
         ledger.trim(context.now);
         let mut shared = Shared {
             now: context.now,
@@ -216,7 +224,7 @@ impl<R: Copy> Recovery<R> {
         match self.timer(context.rtt, &context.conditions) {
             Some((at, Timer::LossTime)) if at <= context.now => {
                 for space in Space::ALL {
-                    let due = self.spaces[space as usize].loss_time;
+                    let due = self.ledgers.get(space).and_then(|ledger| ledger.loss_time);
                     if due.is_some_and(|due| due <= context.now) {
                         self.detect_lost(space, context, &mut result.loss, settle);
                     }
@@ -245,18 +253,18 @@ impl<R: Copy> Recovery<R> {
 
     /// When [`Self::tidy`] is due.
     pub(crate) fn tidy_deadline(&self) -> Option<Timestamp> {
-        self.spaces.iter().filter_map(|ledger| ledger.spare_until).min()
+        self.ledgers.iter().filter_map(|ledger| ledger.spare_until).min()
     }
 
     /// How many packets fit without further allocation, for tests of the bounds.
     #[cfg(test)]
     fn room(&self) -> usize {
-        self.spaces.iter().map(SpaceLedger::room).sum()
+        self.ledgers.iter().map(SpaceLedger::room).sum()
     }
 
     /// Frees the room of large flights that ended long ago.
     pub(crate) fn tidy(&mut self, now: Timestamp) {
-        for ledger in &mut self.spaces {
+        for ledger in self.ledgers.iter_mut() {
             if ledger.spare_until.is_some_and(|at| at <= now) {
                 ledger.trim(now);
             }
@@ -265,7 +273,7 @@ impl<R: Copy> Recovery<R> {
 
     fn timer(&self, rtt: &Rtt, conditions: &Conditions) -> Option<(Timestamp, Timer)> {
         // RFC 9002 §6.2.1: no probe timeout while a loss time is set.
-        if let Some(at) = self.spaces.iter().filter_map(|ledger| ledger.loss_time).min() {
+        if let Some(at) = self.ledgers.iter().filter_map(|ledger| ledger.loss_time).min() {
             return Some((at, Timer::LossTime));
         }
         // RFC 9002 §6.2.2.1: a server that may send nothing needs no timer.
@@ -282,7 +290,7 @@ impl<R: Copy> Recovery<R> {
             if space == Space::Data && !conditions.handshake_confirmed {
                 continue;
             }
-            let ledger = &self.spaces[space as usize];
+            let Some(ledger) = self.ledgers.get(space) else { continue };
             let Some(last) = ledger.last_ack_eliciting.filter(|_| ledger.ack_eliciting > 0) else { continue };
             let delay = if space == Space::Data { conditions.max_ack_delay } else { Duration::ZERO };
             let at = last + self.back_off(rtt.pto_base().saturating_add(delay));
@@ -329,7 +337,12 @@ impl<R: Copy> Recovery<R> {
         now: Timestamp,
         landed: &mut impl FnMut(PathId, u64),
     ) {
-        self.spaces[space as usize].abandon(landed, &mut |_, _| {});
+        self.abandon(space, landed, &mut |_, _| {});
+        if space == Space::Handshake {
+            // Those of the Initial space were discarded before (RFC 9001 §4.9.1).
+            self.abandon(Space::Initial, landed, &mut |_, _| {});
+            self.ledgers.forget_handshake();
+        }
         // RFC 9002 §6.2.2: the timers start over.
         self.pto_count = 0;
         self.idle_since = Some(now);
@@ -343,14 +356,18 @@ impl<R: Copy> Recovery<R> {
         landed: &mut impl FnMut(PathId, u64),
         settle: &mut impl FnMut(R, Outcome),
     ) {
-        self.spaces[space as usize].abandon(landed, settle);
+        if let Some(ledger) = self.ledgers.get_mut(space) {
+            ledger.abandon(landed, settle);
+        }
     }
 
     /// Passes the receipts of the oldest `count` packets of `space` to `repeat`, which returns whether it
     /// sends their data again. Probes repeat data rather than being mere PINGs (RFC 9002 §6.2.4). The packets
     /// stay in flight.
     pub(crate) fn repeat_oldest(&mut self, space: Space, count: usize, repeat: &mut impl FnMut(R) -> bool) {
-        self.spaces[space as usize].repeat_oldest(count, repeat);
+        if let Some(ledger) = self.ledgers.get_mut(space) {
+            ledger.repeat_oldest(count, repeat);
+        }
     }
 
     /// A Retry arrived: everything sent so far is sent again (RFC 9002 §6.3). The caller resets the path's
@@ -369,7 +386,7 @@ impl<R: Copy> Recovery<R> {
     /// Packets are sent on `path` from now on. Packets of the old path are still settled, but do not count
     /// for the new path's bytes in flight, round-trip times, rates and congestion (RFC 9000 §9.4).
     pub(crate) fn on_path_changed(&mut self, path: PathId) {
-        self.spaces.iter_mut().for_each(|ledger| ledger.on_path_changed(path));
+        self.ledgers.iter_mut().for_each(|ledger| ledger.on_path_changed(path));
         self.thresholds = Thresholds::default();
         self.pto_count = 0;
     }
@@ -388,23 +405,23 @@ impl<R: Copy> Recovery<R> {
 
     /// The highest packet number that the peer acknowledged.
     pub(crate) fn largest_acked(&self, space: Space) -> Option<u64> {
-        self.spaces[space as usize].largest_acked
+        self.ledgers.get(space)?.largest_acked
     }
 
     /// The lowest packet number that is in flight.
     #[cfg(test)]
     pub(crate) fn oldest_unacked(&self, space: Space) -> Option<u64> {
-        self.spaces[space as usize].oldest_unacked()
+        self.ledgers.get(space)?.oldest_unacked()
     }
 
     /// Whether an ack-eliciting packet is in flight.
     pub(crate) fn has_ack_eliciting_in_flight(&self, space: Space) -> bool {
-        self.spaces[space as usize].ack_eliciting > 0
+        self.ledgers.get(space).is_some_and(|ledger| ledger.ack_eliciting > 0)
     }
 
     /// When the last ack-eliciting packet was sent.
     pub(crate) fn last_ack_eliciting(&self, space: Space) -> Option<Timestamp> {
-        self.spaces[space as usize].last_ack_eliciting
+        self.ledgers.get(space)?.last_ack_eliciting
     }
 
     /// The packets that the last call of [`Self::on_ack`] or [`Self::on_timeout`] declared lost; its summary
@@ -422,7 +439,7 @@ impl<R: Copy> Recovery<R> {
 
     /// How many bytes to charge for the memory of losses that may prove spurious.
     pub(crate) fn loss_memory(&self) -> usize {
-        self.spaces.iter().map(SpaceLedger::loss_memory).sum()
+        self.ledgers.iter().map(SpaceLedger::loss_memory).sum()
     }
 
     /// Totals over the connection.
@@ -434,26 +451,6 @@ impl<R: Copy> Recovery<R> {
 enum Timer {
     LossTime,
     Pto(Probe),
-}
-
-/// RFC 9002 §5.1: a sample needs the largest acknowledged packet and an ack-eliciting one to be newly
-/// acknowledged.
-fn sample(
-    newest: Option<Newest>,
-    largest: Option<u64>,
-    result: &AckResult,
-    now: Timestamp,
-    path: PathId,
-) -> Option<Duration> {
-    let newest = newest.filter(|newest| Some(newest.pn) == largest && newest.path == path)?;
-    result.newest_ack_eliciting.map(|_| now.saturating_since(newest.time))
-}
-
-fn take_sample(latest: Duration, ack_delay: Duration, space: Space, context: &mut Context<'_>) {
-    // RFC 9002 §5.3: Initial packets are acknowledged at once, so the reported delay is ignored.
-    let ack_delay = if space == Space::Initial { Duration::ZERO } else { ack_delay };
-    let Conditions { handshake_confirmed, max_ack_delay, .. } = context.conditions;
-    context.rtt.on_sample(latest, ack_delay, handshake_confirmed, max_ack_delay, context.now);
 }
 
 /// The event that tells a controller of an ACK frame. The path adds ECN and the application limit.

@@ -47,6 +47,10 @@ impl<T: Branch> Turns<T> {
                 if at <= self.turn && !self.children.is_empty() {
                     self.turn += 1;
                 }
+                if self.children.is_empty() {
+                    // Most connections never have a second one.
+                    self.children.reserve_exact(1);
+                }
                 self.children.insert(at, (id, T::default()));
                 at
             }

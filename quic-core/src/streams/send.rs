@@ -90,7 +90,8 @@ pub(super) struct SendHalf {
     pub(super) buffer: SendBuffer,
     max_data: u64,
     fin: Fin,
-    reset: Option<Reset>,
+    /// Few streams are ever reset.
+    reset: Option<Box<Reset>>,
     stopped: Option<u64>,
     /// Whether a write took less than it was given: an event is due when there is room.
     write_blocked: bool,
@@ -123,14 +124,14 @@ impl SendHalf {
     }
 
     pub(super) fn reset_state(&self) -> Option<Reset> {
-        self.reset
+        self.reset.as_deref().copied()
     }
 
     pub(super) fn stats(&self) -> SendStats {
         let (written, sent) = (self.buffer.end(), self.buffer.sent_end());
         let (written, sent) =
-            self.reset.map_or((written, sent), |reset| (reset.written, sent.max(reset.sent)));
-        let final_size = self.reset.map(|reset| reset.final_size);
+            self.reset_state().map_or((written, sent), |reset| (reset.written, sent.max(reset.sent)));
+        let final_size = self.reset_state().map(|reset| reset.final_size);
         SendStats { written, sent, acked: self.buffer.acked_to(), final_size }
     }
 
@@ -208,7 +209,7 @@ impl SendHalf {
     }
 
     fn check_open(&self) -> Result<(), WriteError> {
-        match (self.stopped, self.fin, self.reset) {
+        match (self.stopped, self.fin, self.reset_state()) {
             (Some(code), _, _) => Err(WriteError::Stopped(code)),
             (None, Fin::Open, None) => Ok(()),
             _ => Err(WriteError::Closed),
@@ -251,7 +252,7 @@ impl SendHalf {
             Some(_) => return false,
             None => {
                 let sent = self.buffer.sent_end();
-                self.reset = Some(Reset {
+                self.reset = Some(Box::new(Reset {
                     code,
                     final_size: sent.max(reliable_size),
                     reliable_size,
@@ -261,7 +262,7 @@ impl SendHalf {
                     announced: false,
                     unacked: 0,
                     acks_needed: 1,
-                });
+                }));
             }
         }
         self.buffer.truncate(reliable_size);
@@ -277,7 +278,7 @@ impl SendHalf {
             let size = reset.reliable_size.min(self.buffer.end());
             self.buffer.sent_end() >= size && (!reset.plain || self.buffer.acked_to() >= size)
         };
-        self.reset.filter(due)
+        self.reset_state().filter(due)
     }
 
     /// Whether a reset that waited for acknowledgments need not wait any more, and has not been sent.
@@ -302,7 +303,7 @@ impl SendHalf {
 
     /// A reset frame was lost. Returns whether it must be sent again.
     pub(super) fn on_reset_lost(&mut self) -> bool {
-        self.reset.is_some_and(|reset| reset.acks_needed > 0)
+        self.reset.as_deref().is_some_and(|reset| reset.acks_needed > 0)
     }
 
     /// What to send next, if the connection permits `credit` bytes of new data.
@@ -380,7 +381,7 @@ impl SendHalf {
 
     /// True in the terminal states Data Recvd and Reset Recvd.
     pub(super) fn is_done(&self) -> bool {
-        let ended = match self.reset {
+        let ended = match &self.reset {
             Some(reset) => reset.acks_needed == 0,
             None => self.fin == Fin::Acked,
         };

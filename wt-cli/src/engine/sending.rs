@@ -58,7 +58,8 @@ impl Engine {
 
     /// Puts a connection's deadline into the set.
     fn schedule(&mut self, index: usize) {
-        let Some(Driven { connection, deadline, .. }) = self.connections.get_mut(&index) else { return };
+        let Some(driven) = self.connections.get_mut(&index) else { return };
+        let Driven { connection, deadline, .. } = &mut **driven;
         let next = connection.poll_timeout();
         if next != *deadline {
             if let Some(at) = *deadline {
