@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::{
     congestion::CongestionControl,
     error::WebTransportError,
-    mailbox::{About, CloseWish, ConnectionBox, wait},
+    mailbox::{About, CloseRequest, ConnectionBox, wait},
     parameters::ConnectionParameters,
 };
 
@@ -138,7 +138,7 @@ impl Connection {
     pub fn close(&self, code: u64, reason: impl Into<String>) {
         let mut reason = reason.into();
         reason.truncate(boundary(&reason));
-        self.boxes.ask_close(CloseWish { code: code.min(MAX_CODE), reason });
+        self.boxes.ask_close(CloseRequest { code: code.min(MAX_CODE), reason });
     }
 
     /// Waits until either end has closed the connection. Returns why. The final packets may still be on their

@@ -136,7 +136,7 @@ pub struct Engine {
     responses: Vec<Response>,
     /// Whether this is a client that has not heard from its server yet. Only then do the network's reports
     /// about the server count; later anybody could forge them.
-    knocking: bool,
+    connecting: bool,
 }
 
 #[expect(clippy::disallowed_methods, reason = "the outermost layer reads the clock")]
@@ -156,11 +156,11 @@ impl Engine {
     /// # Errors
     /// The address cannot be used.
     pub fn bind(options: Options, server: Option<Arc<ServerConfig>>) -> Result<Self, EngineError> {
-        let knocking = server.is_none();
+        let connecting = server.is_none();
         let socket = UdpSocket::bind(&SocketOptions {
             address: options.address,
             only_v6: false,
-            transport_errors: knocking,
+            transport_errors: connecting,
             buffer: options.socket_buffer,
         });
         let socket = socket.map_err(|error| EngineError::new(options.address, error))?;
@@ -177,7 +177,7 @@ impl Engine {
             active: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             peer: None,
-            knocking,
+            connecting,
             origin: clock(),
             receive: vec![BytesMut::new(); BATCH],
             send: vec![0; MESSAGE],
@@ -308,10 +308,10 @@ impl Engine {
                 self.receive.iter_mut().map(|buffer| IoSliceMut::new(&mut buffer[..MESSAGE])).collect();
             let count = match self.socket.try_recv(&mut slices, &mut metas) {
                 Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.knocking => return false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.connecting => return false,
                 Err(error) => return self.on_socket_error(&error),
             };
-            self.knocking = false;
+            self.connecting = false;
             let now = self.now();
             for (position, meta) in metas.iter().enumerate().take(count) {
                 let message = self.receive[position].split_to(meta.len);
@@ -328,7 +328,7 @@ impl Engine {
         while let Some(report) = self.socket.take_report() {
             refused |= report.error.kind() == io::ErrorKind::ConnectionRefused;
         }
-        self.knocking && refused
+        self.connecting && refused
     }
 
     fn on_message(

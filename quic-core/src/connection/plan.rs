@@ -154,36 +154,36 @@ mod tests {
 
     #[test]
     fn frames_without_keys_wait() {
-        let wish = Interest { has_keys: false, frames: true, ack_due: true, ..KEYS };
-        assert_eq!(plan(&[wish; 3], &FREE, true), Err(Blocked::NothingToSend));
+        let interest = Interest { has_keys: false, frames: true, ack_due: true, ..KEYS };
+        assert_eq!(plan(&[interest; 3], &FREE, true), Err(Blocked::NothingToSend));
     }
 
     #[test]
     fn window_and_pacer_hold_back_frames_but_neither_acknowledgments_nor_probes() {
-        let wish = Interest { frames: true, ..KEYS };
+        let interest = Interest { frames: true, ..KEYS };
         for (limits, reason) in [
             (Limits { window: 1451, ..FREE }, Blocked::Window),
             (Limits { pacing: 1451, ..FREE }, Blocked::Pacing),
         ] {
-            assert_eq!(plan(&[NONE, NONE, wish], &limits, true), Err(reason));
-            let ack = plan(&[NONE, NONE, Interest { ack_due: true, ..wish }], &limits, true);
+            assert_eq!(plan(&[NONE, NONE, interest], &limits, true), Err(reason));
+            let ack = plan(&[NONE, NONE, Interest { ack_due: true, ..interest }], &limits, true);
             assert_eq!(ack.map(|plan| plan.contents[2]), Ok(Content::AckOnly));
-            let probe = plan(&[NONE, NONE, Interest { probe: true, ..wish }], &limits, true);
+            let probe = plan(&[NONE, NONE, Interest { probe: true, ..interest }], &limits, true);
             assert_eq!(probe.map(|plan| plan.contents[2]), Ok(Content::Probe));
         }
     }
 
     #[test]
     fn an_unvalidated_address_gets_whole_datagrams_of_1200_bytes_or_none() {
-        let wish = Interest { frames: true, ..KEYS };
+        let interest = Interest { frames: true, ..KEYS };
         let credit = |amplification| Limits { amplification, ..FREE };
         assert_eq!(
-            plan(&[wish; 3], &credit(3600), false).map(|plan| (plan.size, plan.expand)),
+            plan(&[interest; 3], &credit(3600), false).map(|plan| (plan.size, plan.expand)),
             Ok((1200, true))
         );
-        assert_eq!(plan(&[wish; 3], &credit(1199), false), Err(Blocked::Amplification));
+        assert_eq!(plan(&[interest; 3], &credit(1199), false), Err(Blocked::Amplification));
         assert_eq!(
-            plan(&[NONE, NONE, wish], &FREE, false).map(|plan| (plan.size, plan.expand)),
+            plan(&[NONE, NONE, interest], &FREE, false).map(|plan| (plan.size, plan.expand)),
             Ok((1452, false))
         );
     }

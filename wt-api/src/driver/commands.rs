@@ -32,7 +32,7 @@ impl Conn {
     pub(super) fn process_commands(&mut self, key: u32) -> usize {
         let Some(entry) = self.table.get_mut(key) else { return 0 };
         let mut commands = std::mem::take(&mut entry.commands);
-        let (all, wishes) = entry.shared.take_commands(&mut commands, COMMAND_TURN);
+        let (all, changes) = entry.shared.take_commands(&mut commands, COMMAND_TURN);
         // The application gave up waiting for the response, which may have arrived by now: no handle is left
         // that could close the session.
         if entry.shared.is_over() && matches!(entry.phase, Phase::Open) {
@@ -52,13 +52,13 @@ impl Conn {
         if let Some(entry) = self.table.get_mut(key) {
             entry.commands = commands;
         }
-        if wishes.anticipate {
+        if changes.anticipate {
             self.anticipate(key);
         }
-        if wishes.retract {
+        if changes.retract {
             self.retract(key);
         }
-        if wishes.drain {
+        if changes.drain {
             self.announce_drain(key);
         }
         while self.pump_datagrams_of(key) {}

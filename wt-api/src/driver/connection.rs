@@ -352,7 +352,7 @@ impl Conn {
             match work {
                 Work::Recv(id) => self.pump_recv(id),
                 Work::Send(id) => self.pump_send(id),
-                Work::Connection => self.process_wishes(),
+                Work::Connection => self.process_changes(),
                 Work::Session(key) => *left = left.saturating_sub(self.process_commands(key)),
             }
         }

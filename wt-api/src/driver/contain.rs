@@ -42,12 +42,12 @@ impl Shard {
     ) -> Option<T> {
         let connection = self.connections.get_mut(index)?.as_mut()?;
         connection.stack.now = now;
-        contain(|| work(connection)).map_err(|panicked| self.bury(index, &panicked, now)).ok()
+        contain(|| work(connection)).map_err(|panicked| self.end_after_panic(index, &panicked, now)).ok()
     }
 
     /// Ends a connection in whose turn code of the application panicked. Frees its slot, memory and
     /// connection IDs.
-    pub(super) fn bury(&mut self, index: usize, panicked: &Panicked, now: Timestamp) {
+    pub(super) fn end_after_panic(&mut self, index: usize, panicked: &Panicked, now: Timestamp) {
         let Some(mut connection) = self.connections.get_mut(index).and_then(Option::take) else { return };
         let (remote, Panicked(message)) = (connection.quic().remote_address(), panicked);
         if let Some(withheld) = self.lines().permit(now) {
@@ -64,7 +64,7 @@ impl Shard {
             self.answer(Response { remote: last.remote, local_ip: last.local_ip, bytes });
         }
         self.retire(index, &connection);
-        connection.bury(panicked);
+        connection.end_for_panic(panicked);
     }
 
     /// Drops a connection whose end every caller knows.
@@ -76,7 +76,7 @@ impl Shard {
 impl Conn {
     /// Every caller that waits for this connection learns that code of the application panicked, each
     /// separately, because their wakers are code of the application, too. The layers below are not used.
-    fn bury(mut self: Box<Self>, panicked: &Panicked) {
+    fn end_for_panic(mut self: Box<Self>, panicked: &Panicked) {
         let cause = panicked.cause();
         let error = WebTransportError::session(cause.clone());
         quietly(|| self.tell_end(&cause, None));

@@ -43,7 +43,7 @@ impl Shard {
     /// arrives.
     pub(super) fn receive(&mut self, cx: &mut Context<'_>, now: Timestamp) -> bool {
         // While a client connects, the network's errors count (RFC 9000 §14.2.1 permits ignoring later ones).
-        if self.anyone_knocks() {
+        if self.anyone_connects() {
             self.take_reports(now);
         }
         while !self.receiver.is_sated()
@@ -167,14 +167,14 @@ impl Shard {
     }
 
     /// Whether a client's connection is in its handshake.
-    fn anyone_knocks(&mut self) -> bool {
+    fn anyone_connects(&mut self) -> bool {
         let connections = &self.connections;
-        let is_knocking = |index: &usize| {
+        let is_connecting = |index: &usize| {
             let connection = connections.get(*index).and_then(Option::as_ref);
-            connection.is_some_and(|connection| !connection.is_server() && connection.is_knocking())
+            connection.is_some_and(|connection| !connection.is_server() && connection.is_connecting())
         };
-        self.knocking.retain(is_knocking);
-        !self.knocking.is_empty()
+        self.connecting.retain(is_connecting);
+        !self.connecting.is_empty()
     }
 
     /// Reads what the network reports about sent datagrams. Returns whether there was anything.

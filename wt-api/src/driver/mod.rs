@@ -181,7 +181,7 @@ impl Shard {
                 let _ = attempt.place.set(handle.0);
                 let role = Role::Client { job, race, verdict, attempt };
                 let conn = Conn::new(quic, role, congestion, Arc::clone(&self.runtime));
-                self.knocking.push(handle.0);
+                self.connecting.push(handle.0);
                 return self.insert(handle.0, conn);
             }
             Ok(Err(error)) => ErrorCause::Tls { alert: error.alert, message: error.message },

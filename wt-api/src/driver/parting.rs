@@ -10,7 +10,7 @@ use super::state::conn::{Conn, H3_NO_ERROR};
 use crate::{
     connection::Connection,
     error::{ConnectionCloser, ErrorCause},
-    mailbox::ConnectionWishes,
+    mailbox::ConnectionChanges,
     parameters::ConnectionParameters,
 };
 
@@ -50,9 +50,9 @@ impl Conn {
     }
 
     /// Processes the requests of the connection's handles.
-    pub(super) fn process_wishes(&mut self) {
+    pub(super) fn process_changes(&mut self) {
         let now = self.stack.now;
-        let ConnectionWishes { congestion, close, counts } = self.boxes.about().take_wishes();
+        let ConnectionChanges { congestion, close, counts } = self.boxes.about().take_changes();
         if let Some(controllers) = congestion.and_then(|wanted| self.congestion.change(wanted)) {
             self.stack.quic.set_congestion(now, controllers);
         }

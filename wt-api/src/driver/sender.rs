@@ -125,7 +125,7 @@ impl Shard {
                 if matches!(sent, Sent::All) && follows == Some(true) { Sent::Turn } else { sent }
             }
             Err(panicked) => {
-                self.bury(index, &panicked, now);
+                self.end_after_panic(index, &panicked, now);
                 Sent::All
             }
         }

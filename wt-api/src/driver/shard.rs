@@ -50,7 +50,7 @@ pub(crate) struct Shard {
     /// Further connections may use this client's socket. Otherwise the task ends with the last one.
     pub(super) kept: bool,
     /// Connections of clients that may be in their handshake.
-    pub(super) knocking: Vec<usize>,
+    pub(super) connecting: Vec<usize>,
     /// The task ends as soon as its connections have sent their last packets.
     pub(super) cut_off: bool,
     pub(super) commands: Vec<ShardCommand>,
@@ -107,7 +107,7 @@ impl Shard {
             going_away: false,
             closing: false,
             kept: false,
-            knocking: Vec::new(),
+            connecting: Vec::new(),
             commands: Vec::new(),
             woken: Vec::new(),
             surveys: Surveys::default(),

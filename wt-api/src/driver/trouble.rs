@@ -14,7 +14,7 @@ impl Conn {
     /// anyone could have forged it.
     pub(super) fn on_refused(&mut self) {
         let remote = self.remote_address();
-        self.give_up_knocking(ErrorCause::ConnectionRefused { remote });
+        self.give_up_connecting(ErrorCause::ConnectionRefused { remote });
     }
 
     /// This host cannot send, or a router reports that there is no route. During the handshake that ends the
@@ -24,7 +24,7 @@ impl Conn {
         let remote = self.remote_address();
         let cause = ErrorCause::Unreachable { remote, error: Arc::new(error) };
         self.cut_from = Some(cause.clone());
-        self.give_up_knocking(cause);
+        self.give_up_connecting(cause);
     }
 
     /// Nothing that this connection sends leaves this host. That may pass; if it does not, it is why the
@@ -51,7 +51,7 @@ impl Conn {
         self.deaf = Some(cause.clone());
         self.tell_trouble();
         if lasts {
-            self.give_up_knocking(cause);
+            self.give_up_connecting(cause);
         }
     }
 
@@ -70,14 +70,14 @@ impl Conn {
 
     /// A caller that waits for a client's connection may give up before the connection does.
     fn tell_trouble(&self) {
-        if let (Role::Client { race, .. }, true) = (&self.role, self.is_knocking()) {
+        if let (Role::Client { race, .. }, true) = (&self.role, self.is_connecting()) {
             race.note(self.trouble().cloned());
         }
     }
 
-    fn give_up_knocking(&mut self, cause: ErrorCause) {
+    fn give_up_connecting(&mut self, cause: ErrorCause) {
         let now = self.stack.now;
-        if self.is_knocking() && !self.is_server() {
+        if self.is_connecting() && !self.is_server() {
             self.unreachable = Some(cause);
             self.stack.quic.close(now, 0, b"");
         }
@@ -87,7 +87,7 @@ impl Conn {
     /// then, so that a closed port is reported within milliseconds instead of with the first probe.
     pub(super) fn look_for_errors(&mut self) {
         let now = self.stack.now;
-        if self.look_at.is_none() && self.looks < MAX_LOOKS && !self.is_server() && self.is_knocking() {
+        if self.look_at.is_none() && self.looks < MAX_LOOKS && !self.is_server() && self.is_connecting() {
             self.look_at = Some(now + FIRST_LOOK * (1 << self.looks));
             self.looks += 1;
         }

@@ -24,7 +24,7 @@ type Reply = oneshot::Sender<ConnectionStats>;
 
 /// A close that the application requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CloseWish {
+pub(crate) struct CloseRequest {
     /// Below 2^62.
     pub(crate) code: u64,
     pub(crate) reason: String,
@@ -32,10 +32,10 @@ pub(crate) struct CloseWish {
 
 /// The requests of the handles to the driver.
 #[derive(Debug, Default)]
-pub(crate) struct Wishes {
+pub(crate) struct PendingChanges {
     /// A kind of congestion control.
     pub(crate) congestion: Option<CongestionControl>,
-    pub(crate) close: Option<CloseWish>,
+    pub(crate) close: Option<CloseRequest>,
     pub(crate) counts: Vec<Reply>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct About {
 struct State {
     /// The kind of congestion control in use.
     congestion: CongestionControl,
-    wishes: Wishes,
+    changes: PendingChanges,
     /// Whether the driver knows that there are requests.
     marked: bool,
     end: Option<WebTransportError>,
@@ -79,7 +79,7 @@ impl About {
             draft: OnceLock::new(),
             state: Mutex::new(State {
                 congestion,
-                wishes: Wishes::default(),
+                changes: PendingChanges::default(),
                 marked: false,
                 end: None,
                 stats: None,
@@ -118,13 +118,13 @@ impl About {
 
     /// Requests a kind of congestion control. The last request counts, and is returned as the current kind
     /// from now on. Returns whether the driver must be told.
-    pub(super) fn wish_congestion(&self, wanted: CongestionControl) -> bool {
+    pub(super) fn request_congestion(&self, wanted: CongestionControl) -> bool {
         let mut state = lock(&self.state);
         if state.end.is_some() || state.congestion == wanted {
             return false;
         }
         state.congestion = wanted;
-        state.wishes.congestion = Some(wanted);
+        state.changes.congestion = Some(wanted);
         state.mark()
     }
 
@@ -132,28 +132,28 @@ impl About {
     /// have executed yet.
     pub(crate) fn ending(&self) -> Option<WebTransportError> {
         let state = lock(&self.state);
-        let closed = |wish: &CloseWish| {
+        let closed = |request: &CloseRequest| {
             let by = ConnectionCloser::ThisApplication;
-            let reason = wish.reason.as_str().into();
-            WebTransportError::session(ErrorCause::ConnectionClosed { by, code: wish.code, reason })
+            let reason = request.reason.as_str().into();
+            WebTransportError::session(ErrorCause::ConnectionClosed { by, code: request.code, reason })
         };
-        state.end.clone().or_else(|| state.wishes.close.as_ref().map(closed))
+        state.end.clone().or_else(|| state.changes.close.as_ref().map(closed))
     }
 
     /// Requests a close. Only the first one counts, and only before the end. Returns whether the driver must
     /// be told.
-    pub(super) fn wish_close(&self, wish: CloseWish) -> bool {
+    pub(super) fn request_close(&self, request: CloseRequest) -> bool {
         let mut state = lock(&self.state);
-        if state.end.is_some() || state.wishes.close.is_some() {
+        if state.end.is_some() || state.changes.close.is_some() {
             return false;
         }
-        state.wishes.close = Some(wish);
+        state.changes.close = Some(request);
         state.mark()
     }
 
     /// Requests counts from the driver. After the end, the last counts are the reply, if there are any.
     /// Returns whether the driver must be told.
-    pub(super) fn wish_counts(&self, reply: Reply) -> bool {
+    pub(super) fn request_counts(&self, reply: Reply) -> bool {
         let mut state = lock(&self.state);
         if state.end.is_some() {
             let stats = state.stats.as_deref().copied();
@@ -161,7 +161,7 @@ impl About {
             answer(vec![reply], stats);
             return false;
         }
-        let counts = &mut state.wishes.counts;
+        let counts = &mut state.changes.counts;
         let mut abandoned = Vec::new();
         // Before the list grows, abandoned requests are removed, so that they take no room even if the driver
         // is busy.
@@ -205,14 +205,14 @@ impl About {
     }
 
     /// Takes the requests since the last call. A close stays, because only the first one counts.
-    pub(crate) fn take_wishes(&self) -> Wishes {
+    pub(crate) fn take_changes(&self) -> PendingChanges {
         let mut state = lock(&self.state);
         state.marked = false;
-        let wishes = &mut state.wishes;
-        Wishes {
-            congestion: wishes.congestion.take(),
-            close: wishes.close.clone(),
-            counts: std::mem::take(&mut wishes.counts),
+        let changes = &mut state.changes;
+        PendingChanges {
+            congestion: changes.congestion.take(),
+            close: changes.close.clone(),
+            counts: std::mem::take(&mut changes.counts),
         }
     }
 
@@ -224,7 +224,7 @@ impl About {
         }
         state.end = Some(end);
         state.stats = stats.map(Box::new);
-        let replies = std::mem::take(&mut state.wishes).counts;
+        let replies = std::mem::take(&mut state.changes).counts;
         let waiters = state.waiters.take();
         drop(state);
         answer(replies, stats);

@@ -34,7 +34,7 @@ use tokio::sync::oneshot;
 use crate::congestion::CongestionControl;
 
 pub(crate) use crate::waiters::{Place, Waited, Waiter, Waiters, lock, wait, wake_all};
-pub(crate) use about::{About, CloseWish, Wishes as ConnectionWishes};
+pub(crate) use about::{About, CloseRequest, PendingChanges as ConnectionChanges};
 pub(crate) use claims::Claimed;
 use claims::Claims;
 pub(crate) use datagrams::{OutgoingDatagram, Rank};
@@ -219,21 +219,21 @@ impl ConnectionBox {
 
     /// Requests another kind of congestion control.
     pub(crate) fn ask_congestion(&self, wanted: CongestionControl) {
-        if self.about.wish_congestion(wanted) {
+        if self.about.request_congestion(wanted) {
             self.mark(Work::Connection);
         }
     }
 
     /// Requests to close the connection.
-    pub(crate) fn ask_close(&self, wish: CloseWish) {
-        if self.about.wish_close(wish) {
+    pub(crate) fn ask_close(&self, request: CloseRequest) {
+        if self.about.request_close(request) {
             self.mark(Work::Connection);
         }
     }
 
     /// Requests the connection's counts.
     pub(crate) fn ask_counts(&self, reply: oneshot::Sender<ConnectionStats>) {
-        if self.about.wish_counts(reply) {
+        if self.about.request_counts(reply) {
             self.mark(Work::Connection);
         }
     }

@@ -18,7 +18,7 @@ use super::{
     ConnectionBox, OutgoingDatagram, Place, Waited, Waiters, Work,
     datagrams::{Inbox, Outbox},
     lock,
-    values::{Answer, Command, Established, NewStream, SessionQueue, StreamCounts, Wishes},
+    values::{Answer, Command, Established, NewStream, PendingChanges, SessionQueue, StreamCounts},
     wake_all,
 };
 use crate::{
@@ -62,7 +62,7 @@ struct State {
     /// How many streams of the peer are expected at once: bidirectional, unidirectional.
     anticipated: [Option<u16>; 2],
     commands: VecDeque<Command>,
-    wishes: Wishes,
+    changes: PendingChanges,
     /// The requested streams: bidirectional, unidirectional.
     opens: [Opens; 2],
     /// How much of the session's own limits handles may use to open streams by themselves.
@@ -266,19 +266,19 @@ impl SessionBox {
         if state.established.is_none() || state.check().is_err() {
             return;
         }
-        self.wish(state, |wishes| wishes.anticipate = true);
+        self.request_change(state, |changes| changes.anticipate = true);
     }
 
     /// Announces that the session will end.
     pub(crate) fn drain(&self) {
         let state = lock(&self.state);
         if state.check().is_ok() {
-            self.wish(state, |wishes| wishes.drain = true);
+            self.request_change(state, |changes| changes.drain = true);
         }
     }
 
-    fn wish(&self, mut state: MutexGuard<'_, State>, wish: impl FnOnce(&mut Wishes)) {
-        wish(&mut state.wishes);
+    fn request_change(&self, mut state: MutexGuard<'_, State>, change: impl FnOnce(&mut PendingChanges)) {
+        change(&mut state.changes);
         let mark = state.mark();
         drop(state);
         wake(mark);
@@ -350,7 +350,7 @@ impl SessionBox {
     pub(crate) fn retract(&self) {
         let state = lock(&self.state);
         if state.link.is_some() {
-            self.wish(state, |wishes| wishes.retract = true);
+            self.request_change(state, |changes| changes.retract = true);
         }
     }
 
@@ -369,7 +369,7 @@ impl SessionBox {
 
     /// Takes at most `most` commands. Once all are taken, it takes the other requests too. Returns false if
     /// there are more commands.
-    pub(crate) fn take_commands(&self, commands: &mut Vec<Command>, most: usize) -> (bool, Wishes) {
+    pub(crate) fn take_commands(&self, commands: &mut Vec<Command>, most: usize) -> (bool, PendingChanges) {
         let mut state = lock(&self.state);
         let count = state.commands.len().min(most);
         commands.extend(state.commands.drain(..count));
@@ -377,18 +377,18 @@ impl SessionBox {
         // Until then the driver needs no mark, because it comes again.
         state.marked = !all;
         if !all {
-            return (all, Wishes::default());
+            return (all, PendingChanges::default());
         }
         if state.commands.capacity() > KEPT_COMMANDS {
             state.commands = VecDeque::new();
         }
-        (all, std::mem::take(&mut state.wishes))
+        (all, std::mem::take(&mut state.changes))
     }
 
     /// Requests another connection from the application's side, and returns the datagrams that were taken.
     pub(crate) fn hand_back(&self, mut datagrams: VecDeque<OutgoingDatagram>) {
         self.change(|state| {
-            (state.handed_back, state.unanswered, state.wishes.retract) = (true, false, false);
+            (state.handed_back, state.unanswered, state.changes.retract) = (true, false, false);
             (state.link, state.marked) = (None, false);
             datagrams.append(&mut state.datagrams_out.waiting);
             (state.datagrams_out.waiting, state.datagrams_out.held) = (datagrams, 0);

@@ -81,7 +81,7 @@ impl Command {
 
 /// Requests of the handles that count once, however often they are made.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Wishes {
+pub(crate) struct PendingChanges {
     /// Announce that the session will end.
     pub(crate) drain: bool,
     /// Expect more streams of the peer; [`SessionBox::anticipated`](super::SessionBox::anticipated) returns

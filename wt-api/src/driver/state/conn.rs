@@ -1,7 +1,6 @@
 //! A connection with everything above it: QUIC, HTTP/3, sessions, and what the application's boxes hold.
 //!
-//! Owns the state alone. What is done with it is in the files that say so: each of them is a script over [`Conn`], and none
-//! knows another.
+//! Owns the state alone. The scripts beside it work on [`Conn`], and none of them knows another.
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
@@ -28,7 +27,7 @@ use crate::{
 pub(crate) const H3_NO_ERROR: u64 = 0x100;
 /// `H3_INTERNAL_ERROR` (RFC 9114 §8.1).
 pub(crate) const H3_INTERNAL_ERROR: u64 = 0x102;
-/// Which end, and what for.
+/// Which end of the connection this is, and what it serves.
 pub(crate) enum Role {
     Client { job: ClientJob, race: Arc<Race>, verdict: Verdict, attempt: Arc<Attempt> },
     Server(Arc<ServerShared>),
@@ -46,59 +45,63 @@ pub(crate) struct Conn {
     pub(crate) table: SessionTable,
     pub(crate) streams: StreamMap<DriverStream>,
     pub(crate) http: HttpExchanges,
-    /// When a connection without sessions, that some may share, has waited long enough.
+    /// Until when a connection that sessions may share stays open without one.
     pub(crate) rest_until: Option<Timestamp>,
-    /// Sessions joined, and the peer has to show that it is still there.
+    /// Sessions that joined an idle connection. The peer has to show that it is still there.
     pub(crate) doubts: VecDeque<Doubt>,
-    /// The handshake is complete; for a client: and this connection won the race.
+    /// Whether the handshake is complete and, at a client, this connection has won the race.
     pub(crate) started: bool,
-    /// Streams that handles have and QUIC has not, in the order of their IDs; and where credit for more was shown to end.
+    /// Streams that handles have opened and QUIC has not, in the order of their IDs.
     pub(crate) claimed: VecDeque<Claimed>,
+    /// How many streams of each direction the handles were told that they may open.
     pub(crate) shown: [Option<u64>; 2],
-    /// Streams opened since the shard was polled last: whoever asked for them has not run yet, and may write at once.
+    /// Streams opened since the shard was last polled. The task that opened one has not run yet and may write
+    /// at once.
     pub(crate) unannounced: Vec<StreamId>,
-    /// Why this end has closed the connection, if it has of its own accord.
+    /// Why this end closed the connection, if it did so of its own accord.
     pub(crate) parting: Option<ErrorCause>,
     /// Why the connection ended, once it has.
     pub(crate) failure: Option<ErrorCause>,
-    /// Why the peer cannot be reached, as the network or this host said while the handshake went on.
+    /// Why the peer cannot be reached, as the network or this host reported during the handshake.
     pub(crate) unreachable: Option<ErrorCause>,
-    /// What this host's system says while nothing of this connection leaves for long, and while nothing that comes is received.
+    /// The system's error while nothing of this connection can be sent.
     pub(crate) stuck: Option<ErrorCause>,
-    /// Why the system dropped what was sent, if nothing was heard since.
+    /// Why the system dropped what was sent, unless something was received since.
     pub(crate) cut_from: Option<ErrorCause>,
+    /// The system's error while nothing can be received.
     pub(crate) deaf: Option<ErrorCause>,
-    /// Looks at the socket's error queue so far, while the handshake goes on, and when the next one is.
+    /// How often the socket's error queue was read during the handshake.
     pub(crate) looks: u32,
+    /// When it is read next.
     pub(crate) look_at: Option<Timestamp>,
-    /// QUIC has told the connection's end.
+    /// Whether QUIC has reported the connection's end.
     pub(crate) over: bool,
-    /// Its last words have been sent.
+    /// Whether the last packets have been sent.
     pub(crate) said_all: bool,
-    /// What sessions that are over have dropped and expired incoming, and expired outgoing.
+    /// Datagrams of sessions that are over: dropped and expired incoming ones, expired outgoing ones.
     pub(crate) datagrams_retired: [u64; 3],
-    /// Something of it is not over.
+    /// Keeps the runtime's count of unfinished work up while the connection exists.
     pub(crate) presence: Option<Presence>,
-    /// What the client showed, once somebody asked.
+    /// The client's certificates, once somebody asked for them.
     pub(crate) certificates: Option<Arc<[Vec<u8>]>>,
     pub(crate) going_away: bool,
-    /// Nothing is waited for any more but sessions whose close is on its way.
+    /// Whether only sessions that are closing keep the connection open.
     pub(crate) cut_off: bool,
-    /// On the shard's list of connections with news.
+    /// Whether the connection is on the shard's list of those with work.
     pub(crate) dirty: bool,
-    /// It waits for the socket, and its deadline is set.
+    /// Whether it waits for the socket, with its deadline set.
     pub(crate) parked: bool,
-    /// What stands in the shard's set of deadlines.
+    /// Its entry in the shard's set of deadlines.
     pub(crate) deadline: Option<Timestamp>,
     pub(crate) scratch: Vec<Work>,
-    /// What is read goes through it; empty between reads.
+    /// Reads go through it; empty between reads.
     pub(crate) chunks: Vec<Bytes>,
     pub(crate) claims_taken: Vec<Claimed>,
-    /// Work that is left for the next turn, or was taken from the boxes for this one.
+    /// Work that was taken from the boxes and is not done.
     pub(crate) backlog: VecDeque<Work>,
 }
 
-/// A client's socket may write the address of its server in another form.
+/// The peer's address. A client's socket may write it as an IPv4-mapped one, which nobody asked for.
 fn remote_of(quic: &Connection) -> SocketAddr {
     match quic.side() {
         Side::Client => unmapped(quic.remote_address()),
@@ -113,7 +116,7 @@ impl std::fmt::Debug for Conn {
 }
 
 impl Conn {
-    /// The winner of a race ties itself to the job's box; until then nothing wakes a client's connection from above.
+    /// Nothing above wakes a client's connection until it has won the race and takes over the job's box.
     pub(crate) fn new(quic: Connection, role: Role, congestion: Congestion, runtime: RuntimeHandle) -> Self {
         let mut config = match &role {
             Role::Client { job: ClientJob::Session(job), .. } => job.sessions.clone(),
@@ -183,7 +186,7 @@ impl Conn {
         &mut self.stack.quic
     }
 
-    /// The addresses of both ends, as far as this end knows its own.
+    /// The addresses of both ends; this end may not know its own.
     pub(crate) fn addresses(&self) -> Addresses {
         let local = self.bound.map(|bound| {
             let ip = self.stack.quic.local_ip().unwrap_or(bound.ip());
@@ -197,13 +200,13 @@ impl Conn {
         remote_of(&self.stack.quic)
     }
 
-    /// Whether it is what an attempt came to.
+    /// Whether the connection belongs to this attempt.
     pub(crate) fn is_of(&self, wanted: &Arc<Attempt>) -> bool {
         matches!(&self.role, Role::Client { attempt, .. } if Arc::ptr_eq(attempt, wanted))
     }
 
     /// Whether the handshake is still going on.
-    pub(crate) fn is_knocking(&self) -> bool {
+    pub(crate) fn is_connecting(&self) -> bool {
         self.stack.quic.is_handshaking() && !self.stack.quic.is_closed()
     }
 

@@ -1,4 +1,4 @@
-//! What the driver knows of a connection, and nothing of what is done with it.
+//! What the driver knows of a connection. The scripts above it act on that.
 
 pub(crate) mod conn;
 pub(crate) mod exchanges;
@@ -9,6 +9,6 @@ pub(crate) mod stack;
 pub(crate) mod stream;
 pub(crate) mod table;
 
-/// Claims, and boxes with work, for which room stays when there are none: a queue that is given back with each burst is made
-/// anew, growing, with each.
+/// How much room of a queue stays allocated while it is empty. A queue that gives everything back after each
+/// burst is allocated again, growing step by step, with the next one.
 pub(crate) const KEPT: usize = 256;

@@ -1,4 +1,4 @@
-//! How long the peer is waited for.
+//! How long this end waits for the peer.
 
 use std::time::Duration;
 
@@ -8,9 +8,10 @@ use quic_core::{Connection, base::Timestamp};
 const LAST_WORD: Duration = Duration::from_secs(2);
 const LONGEST_WORD: Duration = Duration::from_secs(6);
 
-/// How long each step of a close waits for the peer: three probe timeouts, at least 2 s and at most 6. Where the network loses
-/// a few packets or falls silent for a moment three probe timeouts are soon over: each is twice as long as the one before. And
-/// the peer decides how long one is, by acknowledging late: it must not decide how long a server takes to shut down.
+/// How long each step of a close waits for the peer: three probe timeouts, at least 2 s and at most 6 s. The
+/// lower bound covers a network that loses a few packets or is silent for a moment. The upper bound is there
+/// because a peer that acknowledges late makes the probe timeout long, and must not decide how long a server
+/// takes to shut down.
 pub(crate) fn last_word(quic: &Connection) -> Duration {
     three_probes(quic).clamp(LAST_WORD, LONGEST_WORD)
 }
@@ -20,12 +21,12 @@ pub(crate) fn three_probes(quic: &Connection) -> Duration {
     (stats.smoothed_rtt + stats.rtt_variation * 4 + Duration::from_millis(25)) * 3
 }
 
-/// A request went out on a connection that may have been dead for long: its server was restarted, or a router between
-/// has forgotten it.
+/// A request that was sent on a connection which may be dead: its server was restarted, or a router has
+/// forgotten it.
 #[derive(Debug)]
 pub(crate) struct Doubt {
     pub(crate) until: Timestamp,
-    /// What was received before it.
+    /// How much had been received before.
     pub(crate) packets: u64,
 }
 

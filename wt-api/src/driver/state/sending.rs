@@ -1,4 +1,4 @@
-//! The sending half of a stream: what was taken from its box and QUIC has not taken yet.
+//! The sending half of a stream: data that the driver took from its box and QUIC has no room for yet.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Sending {
     pub(crate) shared: Arc<SendBox>,
-    /// Taken from the box, not by QUIC yet.
+    /// Data from the box that QUIC has not taken.
     pub(crate) pending: Pieces<Bytes>,
     /// Bytes that QUIC took.
     pub(crate) accepted: u64,
-    /// Bytes that are to arrive even if the stream is reset; told to QUIC once it took them.
+    /// How many bytes must arrive even if the stream is reset. QUIC hears of them once it has taken them.
     pub(crate) commit: Option<u64>,
-    /// Give the stream up once what was committed is with QUIC.
+    /// Reset the stream once QUIC has what was committed.
     pub(crate) reset: Option<u32>,
     pub(crate) rank: Rank,
-    /// The application has finished it: a close of the session waits for it.
+    /// The application has finished the stream, so a close of the session waits for its data.
     pub(crate) finishing: bool,
     /// QUIC knows its end.
     pub(crate) finished: bool,
@@ -43,22 +43,22 @@ impl Sending {
         }
     }
 
-    /// The sending half of a stream that ranks so from the first.
+    /// The sending half of a stream that has this priority from the start.
     pub(crate) fn ranked(shared: Arc<SendBox>, rank: Rank) -> Self {
         Self { rank, ..Self::new(shared) }
     }
 
-    /// How it ranks in its session.
+    /// Its priority within its session.
     pub(crate) fn rank(&self) -> Rank {
         self.rank
     }
 
-    /// The application has finished it, whether that was taken in or not.
+    /// Whether the application has finished it, even if the driver has not taken that in.
     pub(crate) fn is_finished(&self) -> bool {
         self.shared.is_finished()
     }
 
-    /// The stream is lost with its connection, of which nothing can be learnt any more.
+    /// The stream is lost with its connection, and nothing more will be known of it.
     pub(crate) fn fail(self, error: &WebTransportError) {
         let counts = StreamCounts { written: self.shared.counts().written, ..StreamCounts::default() };
         self.shared.end(SendEnd::Failed(error.clone()), counts);
@@ -68,13 +68,13 @@ impl Sending {
         self.pending.iter().map(Bytes::len).sum()
     }
 
-    /// Bytes up to the next commit.
+    /// How many bytes lie before the next commit.
     pub(crate) fn uncommitted(&self) -> usize {
         let left = self.commit.map_or(u64::MAX, |commit| commit.saturating_sub(self.accepted));
         usize::try_from(left).unwrap_or(usize::MAX)
     }
 
-    /// Keeps what was committed alone.
+    /// Drops what was not committed.
     pub(crate) fn give_up(&mut self, code: u32) {
         let mut keep = self.commit.map_or(0, |_| self.uncommitted());
         self.pending.retain_mut(|chunk| {
@@ -86,8 +86,8 @@ impl Sending {
     }
 }
 
-/// How the connection ranks what a session sends: by the urgency that its client asked for (RFC 9218 §4.1); sessions of
-/// the same one share the connection equally.
+/// The priority of what a session sends. The urgency is the one that its client asked for (RFC 9218 §4.1);
+/// sessions of the same urgency share the connection equally.
 pub(crate) fn priority(key: u32, urgency: u8, Rank { group, order }: Rank) -> Priority {
     Priority::new().urgency(urgency).bundle(key).group(group).order(order)
 }

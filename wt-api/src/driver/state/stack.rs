@@ -1,10 +1,10 @@
-//! The layers below the application, as one thing.
+//! The layers below the application, in one value.
 
 use h3_core::transport::ConnTransport;
 use quic_core::{Connection, base::Timestamp};
 use wt_session::Sessions;
 
-/// QUIC, HTTP/3 and sessions of one connection, and the time of the call that is being handled.
+/// QUIC, HTTP/3 and the sessions of one connection, and the time of the call that is being handled.
 pub(crate) struct Stack {
     pub(crate) quic: Connection,
     pub(crate) h3: h3_core::Connection,
@@ -12,7 +12,7 @@ pub(crate) struct Stack {
     pub(crate) now: Timestamp,
 }
 
-/// The layers apart: each takes those below it as arguments.
+/// The layers one by one. Each takes those below it as arguments.
 pub(crate) struct Layers<'a> {
     pub(crate) sessions: &'a mut Sessions,
     pub(crate) h3: &'a mut h3_core::Connection,

@@ -17,9 +17,9 @@ pub(crate) struct DriverStream {
     pub(crate) session: u32,
     pub(crate) send: Option<Sending>,
     pub(crate) recv: Option<Arc<RecvBox>>,
-    /// Bytes handed over to the application.
+    /// How many bytes the application was given.
     pub(crate) delivered: u64,
-    /// The box has no room for what is there.
+    /// Whether the box has no room for data that is there.
     pub(crate) full: bool,
 }
 
@@ -30,9 +30,9 @@ pub(crate) enum Half {
     Recv,
 }
 
-/// What an error of a stream means; `None`: its session has ended, and the session's end, which is about to be heard of, tells
-/// its streams how. A peer that ends a stream with `WT_SESSION_GONE` while the session is open here has ended that stream
-/// and no more.
+/// What an error of a stream means. `None` means that its session has ended; the event of the session's end
+/// follows and tells its streams why. A peer that ends a stream with `WT_SESSION_GONE` while the session is
+/// open here has ended that stream alone.
 pub(crate) fn error_of(error: StreamError, half: Half, session_is_open: bool) -> Option<WebTransportError> {
     let cause = match (error, half) {
         (StreamError::Reset(code), _) => ErrorCause::StreamReset(code),
@@ -45,7 +45,7 @@ pub(crate) fn error_of(error: StreamError, half: Half, session_is_open: bool) ->
     Some(WebTransportError::stream(cause))
 }
 
-/// Whether a session is open, as far as the layer below knows.
+/// Whether a session is open in the layer below.
 pub(crate) fn is_open(table: &SessionTable, sessions: &Sessions, key: u32) -> bool {
     table.get(key).and_then(|entry| entry.id).is_some_and(|id| sessions.is_open(id))
 }

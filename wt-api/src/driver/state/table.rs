@@ -1,4 +1,5 @@
-//! What the driver knows of a session: the box it shares with the handles, and what waits on the connection.
+//! What the driver knows of a session: the box that it shares with the handles, and what waits for the
+//! connection.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -18,89 +19,90 @@ use crate::{
     mailbox::{Command, OutgoingDatagram, SessionBox, StreamCounts, UnreadBytes},
 };
 
-/// A session and what waits on it.
+/// A session and what waits for it.
 #[derive(Debug)]
 pub(crate) struct SessionEntry {
     pub(crate) shared: Arc<SessionBox>,
-    /// What a client asked for, until it is answered.
+    /// A client's request, until it is answered.
     pub(crate) request: Option<RequestId>,
-    /// It came to a connection that stood already.
+    /// Whether the session joined a connection that existed before.
     pub(crate) joined: bool,
-    /// The session's name, once it has one.
+    /// The session's ID, once it has one.
     pub(crate) id: Option<SessionId>,
     pub(crate) established: bool,
-    /// How urgent its client says it is.
+    /// The urgency that its client asked for (RFC 9218 §4.1).
     pub(crate) urgency: u8,
-    /// Streams that were claimed and are open, or were, and how many handles may claim, by kind.
+    /// By direction: how many claimed streams were opened, and how many the handles may claim.
     pub(crate) claimed: [u64; 2],
     pub(crate) permitted: [u64; 2],
-    /// What it has dropped and expired counts among that of sessions that are over.
+    /// Whether its dropped and expired datagrams are counted with those of sessions that are over.
     pub(crate) retired: bool,
-    /// Counted among the server's sessions.
+    /// Whether the server counts it among its sessions.
     pub(crate) counted: bool,
     pub(crate) phase: Phase,
-    /// When the choreography of a close goes on.
+    /// When the next step of a close is due.
     pub(crate) alarm: Option<Timestamp>,
     /// Finished streams whose data is not acknowledged yet.
     pub(crate) finishing: usize,
-    /// How far they had come when that last changed, and when it did; until when the close waits for more at most.
+    /// Their progress when it last changed, and when that was; and how long the close waits for more at most.
     pub(crate) progress: Progress,
     pub(crate) progressed: Timestamp,
     pub(crate) hold_until: Timestamp,
-    /// Received bytes of streams that the application has not taken; counted with session flow control alone.
+    /// Received bytes of streams that the application has not taken. Counted only with session flow control.
     pub(crate) held: Arc<UnreadBytes>,
-    /// What the peer's fields cost, in bytes: the application can ask for them as long as the session lasts.
+    /// The memory that the peer's fields take, in bytes. The application can read them while the session lasts.
     pub(crate) fields: usize,
-    /// Streams whose boxes are full: there is more where it came from.
+    /// Streams whose boxes are full while QUIC has more data for them.
     pub(crate) full: BTreeSet<StreamId>,
     pub(crate) datagrams_out: VecDeque<OutgoingDatagram>,
-    /// Those that QUIC held when it was last looked at.
+    /// How many datagrams QUIC held when the driver last looked.
     pub(crate) datagrams_below: usize,
-    /// The age that QUIC knows for them.
+    /// The maximum age that QUIC was told for them.
     pub(crate) datagram_age: Option<Duration>,
     pub(crate) datagrams_in: Vec<Bytes>,
     /// Empty between turns.
     pub(crate) commands: Vec<Command>,
-    /// Sums over the streams that are over, by group.
+    /// Totals of the streams that are over, by group.
     pub(crate) groups: BTreeMap<u32, StreamCounts>,
 }
 
-/// How far the finished streams of a session have come: how many are left, and how many of their bytes are acknowledged. It
-/// changes with what the peer acknowledges alone.
+/// The progress of a session's finished streams: how many are left, and how many of their bytes are
+/// acknowledged. Only acknowledgments change it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
     pub(crate) streams: usize,
     pub(crate) acknowledged: u64,
 }
 
-/// How far the end has come.
+/// How far the session's end has come.
 #[derive(Debug)]
 pub(crate) enum Phase {
     Open,
-    /// The application closed; data of finished streams is still on its way.
+    /// The application closed it. Data of finished streams is still on its way.
     Holding(CloseInfo),
-    /// This side has closed; the peer has not said that it knows.
+    /// This end has closed it. The peer has not confirmed that.
     Closing(CloseInfo),
-    /// The peer has closed; it is to end the connection.
+    /// The peer has closed it and is expected to end the connection.
     Closed,
-    /// Both sides have ended, and the peer may not know of this side's end yet.
+    /// Both ends have closed it. The peer may not have received this end's close.
     Ended,
 }
 
-/// What a field costs beside its text: its place in the table, which may be twice as large as what is in it, and the
-/// allocations of name and value.
+/// What a field costs besides its text: its place in a table that may be twice as large as needed, and the
+/// allocations of its name and value.
 const FIELD_COST: usize = 256;
 
-/// What it costs to keep these fields, in bytes.
+/// The memory that these fields take, in bytes.
 pub(crate) fn cost_of(fields: &HeaderMap) -> usize {
     fields.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_COST).sum()
 }
 
-/// What a name costs beside its text: its place in a list, which may be twice as long as what is in it, and its allocation.
+/// What a name costs besides its text: its place in a list that may be twice as long as needed, and its
+/// allocation.
 const NAME_COST: usize = 64;
 
-/// What it costs to keep a request, in bytes. The protocols that it offers are held as names of their own, beside the field
-/// that offers them: three bytes of that can be one.
+/// The memory that a request takes, in bytes. The protocols that it offers are kept as separate names besides
+/// the field that offers them, and three bytes of that field can be a whole name.
 pub(crate) fn cost_of_request(request: &wt_session::SessionRequest) -> usize {
     let names: usize = request.protocols.iter().map(|name| name.len() + NAME_COST).sum();
     let texts = request.path.as_str().len() + request.origin.as_ref().map_or(0, String::len);
@@ -138,25 +140,25 @@ impl SessionEntry {
         }
     }
 
-    /// Streams may be opened.
+    /// Whether streams may be opened.
     pub(crate) fn is_open(&self) -> bool {
         self.established && matches!(self.phase, Phase::Open)
     }
 
-    /// This side closes, or answers the peer's close, and the peer may not know it yet.
+    /// Whether this end closes the session or answers the peer's close, and the peer may not know that yet.
     pub(crate) fn is_closing(&self) -> bool {
         matches!(self.phase, Phase::Holding(_) | Phase::Closing(_) | Phase::Ended)
     }
 
-    /// Hands the received datagrams over.
+    /// Gives the received datagrams to the application.
     pub(crate) fn deliver_datagrams(&mut self) {
         if !self.datagrams_in.is_empty() {
             self.shared.push_datagrams(&mut self.datagrams_in);
         }
     }
 
-    /// Everybody who waits for the session hears how it ended. If this side had closed it, what the peer made of that will
-    /// not be known.
+    /// Tells everybody who waits for the session how it ended. If this end had closed it, nobody will know
+    /// whether the peer received that.
     pub(crate) fn end(self, end: Result<CloseInfo, WebTransportError>) {
         match self.phase {
             Phase::Closing(info) => self.shared.set_closed(info, CloseOutcome::ConnectionLost),
@@ -164,25 +166,25 @@ impl SessionEntry {
         }
     }
 
-    /// Gives everything back that another connection will want to know.
+    /// Returns what another connection needs to take the session over.
     pub(crate) fn hand_back(self) {
         self.shared.hand_back(self.datagrams_out);
     }
 }
 
-/// The sessions of a connection, by key and by name.
+/// The sessions of a connection, by key and by ID.
 #[derive(Debug, Default)]
 pub(crate) struct SessionTable {
-    /// Apart from each other: a map has places for eleven where there is one.
+    /// Boxed, because a B-tree node has places for eleven entries and most connections have one session.
     by_key: BTreeMap<u32, Box<SessionEntry>>,
     keys: HashMap<SessionId, u32, BuildHasherDefault<StreamIdHasher>>,
     next: u32,
-    /// Where the next round over all begins.
+    /// The key at which the next round over all sessions begins.
     turn: u32,
 }
 
 impl SessionTable {
-    /// Adds a session; its key. The first one has 0.
+    /// Adds a session and returns its key. The first key is 0.
     pub(crate) fn add(&mut self, entry: SessionEntry) -> u32 {
         let key = self.next;
         self.next = self.next.wrapping_add(1);
@@ -201,7 +203,7 @@ impl SessionTable {
         self.by_key.get_mut(&key).map(Box::as_mut)
     }
 
-    /// The session's request has left: it has its name now.
+    /// The session's request was sent, so it has its ID now.
     pub(crate) fn name(&mut self, request: RequestId, id: SessionId) {
         if let Some((key, entry)) = self.by_key.iter_mut().find(|(_, entry)| entry.request == Some(request)) {
             entry.id = Some(id);
@@ -222,7 +224,7 @@ impl SessionTable {
         self.by_key.get_mut(key).map(Box::as_mut)
     }
 
-    /// What is left of a session takes its place.
+    /// Puts what is left of a session in its place.
     pub(crate) fn replace(&mut self, key: u32, rest: SessionEntry) {
         if let Some(id) = rest.id {
             self.keys.insert(id, key);
@@ -248,7 +250,7 @@ impl SessionTable {
         self.by_key.keys().copied().collect()
     }
 
-    /// All keys, beginning each time with another one: who comes first gets the last room there is.
+    /// All keys, starting with another one each time, because the first one gets the room that is left.
     pub(crate) fn round(&mut self) -> Vec<u32> {
         if self.by_key.len() == 1 {
             return self.keys();
@@ -276,12 +278,12 @@ impl SessionTable {
         self.by_key.iter_mut().map(|(key, entry)| (*key, entry.as_mut()))
     }
 
-    /// The next alarm.
+    /// When the next alarm is due.
     pub(crate) fn alarm(&self) -> Option<Timestamp> {
         self.by_key.values().filter_map(|entry| entry.alarm).min()
     }
 
-    /// The sessions whose alarms ring, which are off then.
+    /// The sessions whose alarms are due. The alarms are cleared.
     pub(crate) fn take_due(&mut self, now: Timestamp) -> Vec<u32> {
         let due = self.by_key.iter_mut().filter(|(_, entry)| entry.alarm.is_some_and(|at| at <= now));
         due.map(|(key, entry)| {

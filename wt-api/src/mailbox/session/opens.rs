@@ -119,8 +119,8 @@ impl Drop for Asked<'_> {
         }
         // Closed first, so that a driver that holds the request now does not put it back.
         self.reply.close();
-        let wish = lock(&self.session.state).opens[self.dir as usize].remove(self.ticket);
-        drop(wish);
+        let change = lock(&self.session.state).opens[self.dir as usize].remove(self.ticket);
+        drop(change);
     }
 }
 
