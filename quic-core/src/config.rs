@@ -13,6 +13,7 @@ use crate::{
     congestion::CongestionConfig,
     crypto::{SessionCache, TlsClientConfig, TlsServerConfig},
     params::{MAX_ACK_DELAY, MAX_STREAMS},
+    trace::ObserverFactory,
 };
 
 /// The largest number that fits on the wire (RFC 9000 §16).
@@ -106,6 +107,8 @@ pub struct TransportConfig {
     pub preferred_v4: Option<SocketAddrV4>,
     /// The server's preferred IPv6 address. Default none.
     pub preferred_v6: Option<SocketAddrV6>,
+    /// Makes the observers of connections, which see everything that happens in them. Default none.
+    pub observers: Option<Arc<dyn ObserverFactory>>,
     /// Memory that the peer can make the connection hold besides that of streams, in bytes, including the
     /// connection's own state; at least 256 KiB. Default 2 MiB.
     ///
@@ -142,6 +145,7 @@ impl Default for TransportConfig {
             allows_migration: true,
             preferred_v4: None,
             preferred_v6: None,
+            observers: None,
             memory_budget: 2 << 20,
         }
     }
@@ -192,6 +196,7 @@ impl TransportConfig {
         congestion: CongestionConfig,
         ecn: bool,
         grease_quic_bit: bool,
+        observers: Option<Arc<dyn ObserverFactory>>,
         memory_budget: usize,
     }
 

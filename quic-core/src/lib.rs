@@ -63,6 +63,13 @@ pub use event::{DatagramOptions, EarlyData, Event, HeldAbove, Priority, StreamTa
 pub use ids::{ConnectionId, Dir, Level, MAX_CID_LENGTH, Side, Space, StreamId, StreamIdHasher, StreamMap};
 pub use packet::offered_versions;
 pub use params::{PreferredAddress, TransportParameters, VersionInformation};
-pub use stats::{ConnectionStats, DropCounts, EndpointStats, PathStats, RecvStreamStats, SendStreamStats};
-pub use trace::{Observer, TraceEvent};
+pub use stats::{
+    ConnectionStats, DropCounts, EcnState, EndpointStats, LimitedTimes, PathStats, RecvStreamStats,
+    SendLimit, SendStreamStats,
+};
+pub use trace::{
+    ConnectionStart, ConnectionState, FieldValue, KeyUpdate, LayerEvent, LossTrigger, MigrationState,
+    Observer, ObserverFactory, PacketFrames, PathMetrics, RecoveryTimer, StreamChange, TimerChange,
+    TraceEvent, TracedHeader,
+};
 pub use version::Version;

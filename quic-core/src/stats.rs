@@ -66,6 +66,104 @@ impl std::ops::AddAssign for EndpointStats {
     }
 }
 
+/// What is known of ECN on a path (RFC 9000 §13.4.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EcnState {
+    /// Marked packets are being sent to find out.
+    #[default]
+    Testing,
+    /// Enough marked packets were sent; none of them has been acknowledged yet.
+    Unknown,
+    /// The path carries marks.
+    Capable,
+    /// Packets go without marks: ECN is off, or the path or the peer changes or drops them.
+    Failed,
+}
+
+impl EcnState {
+    /// A name for tables: a word in lower case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Testing => "testing",
+            Self::Unknown => "unknown",
+            Self::Capable => "capable",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What keeps a connection from sending more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SendLimit {
+    /// The handshake is not complete, and there is nothing to send before the peer answers.
+    Handshake,
+    /// The application has nothing to send.
+    Application,
+    /// The congestion window is full (RFC 9002 §7).
+    CongestionWindow,
+    /// The pacer has not released the next packet yet (RFC 9002 §7.7).
+    Pacing,
+    /// The peer's limit for all streams together (`MAX_DATA`, RFC 9000 §4.1).
+    ConnectionFlowControl,
+    /// The peer's limits for the streams that have data (`MAX_STREAM_DATA`, RFC 9000 §4.1).
+    StreamFlowControl,
+    /// The peer has not proved its address (RFC 9000 §8.1).
+    Amplification,
+}
+
+impl SendLimit {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Handshake,
+        Self::Application,
+        Self::CongestionWindow,
+        Self::Pacing,
+        Self::ConnectionFlowControl,
+        Self::StreamFlowControl,
+        Self::Amplification,
+    ];
+
+    /// A name for tables: words with underscores.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Handshake => "handshake",
+            Self::Application => "application",
+            Self::CongestionWindow => "congestion_window",
+            Self::Pacing => "pacing",
+            Self::ConnectionFlowControl => "connection_flow_control",
+            Self::StreamFlowControl => "stream_flow_control",
+            Self::Amplification => "amplification",
+        }
+    }
+}
+
+/// How long each [`SendLimit`] kept a connection from sending more. The times add up to the connection's life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitedTimes([Duration; SendLimit::ALL.len()]);
+
+impl LimitedTimes {
+    /// How long this limit did.
+    #[must_use]
+    pub const fn of(&self, limit: SendLimit) -> Duration {
+        self.0[limit as usize]
+    }
+
+    /// How long all of them did.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.0.iter().sum()
+    }
+
+    /// So much longer.
+    pub(crate) fn add(&mut self, limit: SendLimit, time: Duration) {
+        self.0[limit as usize] += time;
+    }
+}
+
 /// A snapshot of a connection's counters. Bytes are UDP payload unless said otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -98,6 +196,10 @@ pub struct ConnectionStats {
     pub spurious_bytes: u64,
     /// Probe timeouts.
     pub probe_timeouts: u64,
+    /// Probe timeouts since the peer last acknowledged something.
+    pub probe_timeouts_in_a_row: u32,
+    /// How often losses amounted to persistent congestion (RFC 9002 §7.6).
+    pub persistent_congestions: u64,
     /// Key updates, by either end.
     pub key_updates: u64,
     /// Latest round-trip time.
@@ -116,12 +218,20 @@ pub struct ConnectionStats {
     pub bytes_in_flight: u64,
     /// The rate at which packets leave, not counting bursts of a quantum (RFC 9002 §7.7).
     pub pacing_rate: Rate,
+    /// The rate at which acknowledged data last arrived; `None` before the first sample.
+    pub delivery_rate: Option<Rate>,
+    /// How often the controller reduced its window on the path in use.
+    pub window_reductions: u64,
     /// The rate that the controller believes it can send at; `None` before it has an estimate.
     pub estimated_send_rate: Option<Rate>,
     /// Whether the connection sends as much as the path carries.
     pub at_send_capacity: bool,
     /// The ECN codepoint that packets are sent with now.
     pub ecn: Ecn,
+    /// What is known of ECN on the path in use.
+    pub ecn_state: EcnState,
+    /// How many of this end's packets the peer says that it received with a mark of congestion (CE).
+    pub ecn_ce: u64,
     /// UDP payload of full datagrams in bytes.
     pub datagram_size: u16,
     /// MTU probes lost; `packets_lost` does not include them.
@@ -154,6 +264,14 @@ pub struct ConnectionStats {
     pub dgrams_expired_outgoing: u64,
     /// DATAGRAM frames declared lost. It decreases when a loss proves spurious.
     pub dgrams_lost_outgoing: u64,
+    /// How long the connection has existed, up to its end.
+    pub lifetime: Duration,
+    /// What kept this end from sending more, and for how long.
+    pub limited: LimitedTimes,
+    /// How long the handshake took until TLS was complete (RFC 9001 §4.1.1); `None` before.
+    pub handshake_time: Option<Duration>,
+    /// How long it took until the handshake was confirmed (RFC 9001 §4.1.2); `None` before.
+    pub confirmation_time: Option<Duration>,
     /// Resets with a reliable size that were sent as plain resets, because the peer does not know
     /// `RESET_STREAM_AT`.
     pub reset_fallbacks: u64,
@@ -176,14 +294,22 @@ pub struct PathStats {
     pub local_ip: Option<IpAddr>,
     /// Whether the peer has proved that it receives there. A client that has not moved asks for no proof.
     pub validated: bool,
+    /// Latest round-trip time.
+    pub latest_rtt: Duration,
     /// Smoothed round-trip time.
     pub smoothed_rtt: Duration,
+    /// Variation of the round-trip time.
+    pub rtt_variation: Duration,
     /// Lowest round-trip time; `None` before the first sample.
     pub min_rtt: Option<Duration>,
+    /// The rate at which acknowledged data last arrived; `None` before the first sample.
+    pub delivery_rate: Option<Rate>,
     /// Congestion window in bytes.
     pub congestion_window: u64,
     /// Bytes in flight.
     pub bytes_in_flight: u64,
+    /// What is known of ECN.
+    pub ecn_state: EcnState,
     /// UDP payload of full datagrams in bytes.
     pub datagram_size: u16,
 }

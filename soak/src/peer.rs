@@ -69,7 +69,7 @@ impl Party for Peer {
         let watch = Arc::new(Watch::default());
         watch.heard.store(now.as_nanos(), Ordering::Relaxed);
         let tell = TELL.load(Ordering::Relaxed).then_some(if echo { "server" } else { "client" });
-        connection.set_observer(Box::new(Watcher { watch: Arc::clone(&watch), tell }));
+        connection.add_observer(Box::new(Watcher { watch: Arc::clone(&watch), tell }));
         Self {
             connection,
             events: Vec::new(),

@@ -88,7 +88,7 @@ impl Party for Agent {
 
     fn new(mut connection: Connection, now: Timestamp, (role, log): &Self::Role) -> Self {
         if let Some(log) = log {
-            connection.set_observer(Box::new(log.clone()));
+            connection.add_observer(Box::new(log.clone()));
         }
         Self {
             connection,

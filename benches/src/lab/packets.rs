@@ -39,11 +39,13 @@ impl PacketLog {
 impl Observer for PacketLog {
     fn on_event(&mut self, now: Timestamp, event: &TraceEvent<'_>) {
         let at = now.as_nanos();
-        let line = match event {
-            TraceEvent::PacketSent { size, .. } => Logged::Sent { at, size: *size },
-            TraceEvent::FrameReceived { frame, .. } => Logged::Frame { at, kind: frame.frame_type() },
-            _ => return,
-        };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            TraceEvent::PacketSent { size, .. } => lines.push(Logged::Sent { at, size: *size }),
+            TraceEvent::PacketReceived { frames, .. } => {
+                lines.extend(frames.iter().map(|frame| Logged::Frame { at, kind: frame.frame_type() }));
+            }
+            _ => {}
+        }
     }
 }

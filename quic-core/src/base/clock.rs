@@ -34,6 +34,11 @@ impl Clock {
         self.own
     }
 
+    /// The connection's own time when it was last read.
+    pub(crate) fn last(&self) -> Timestamp {
+        self.own
+    }
+
     /// What the caller's clock will show at the own time `at`.
     pub(crate) fn show(&self, at: Timestamp) -> Timestamp {
         at.saturating_sub(self.ahead)

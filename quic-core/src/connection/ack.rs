@@ -142,12 +142,16 @@ impl Connection {
             if space == Space::Data { self.peer.ack_delay_exponent } else { DEFAULT_ACK_DELAY_EXPONENT };
         let delay = Duration::from_micros(ack.delay.saturating_mul(1 << exponent));
         let conditions = self.conditions();
+        let numbers = self.newly_acked(space, ack);
         let mut owners = owners!(self);
         let mut context = context!(self, now, conditions);
         let result =
             self.recovery.on_ack(space, ack.ranges(), delay, &mut context, &mut |receipt, outcome| {
                 owners.settle(receipt, outcome);
             })?;
+        if !numbers.is_empty() {
+            self.out.trace.emit(now, || TraceEvent::PacketsAcked { space, numbers: &numbers });
+        }
         // RFC 9000 §13.4.2.1: the counts are checked only if the largest acknowledged number rose.
         let marks = AckedMarks { ect0: result.ect0, ect1: result.ect1 };
         // The counts cover all paths. If packets of other paths contributed, they tell nothing of the one in
@@ -277,17 +281,5 @@ impl Connection {
             SizeChange::Changed => self.out.events.push_back(Event::DatagramSizeChanged),
             SizeChange::NotViable => self.leave_path(now),
         }
-    }
-
-    fn trace_recovery(&mut self, now: Timestamp, lost: u64, bytes: u64) {
-        if lost > 0 {
-            self.out.trace.emit(now, || TraceEvent::PacketsLost { count: lost, bytes });
-        }
-        let path = &self.paths.active;
-        self.out.trace.emit(now, || TraceEvent::Metrics {
-            window: path.window(),
-            in_flight: path.in_flight,
-            smoothed_rtt: path.rtt.smoothed(),
-        });
     }
 }

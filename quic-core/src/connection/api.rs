@@ -17,7 +17,6 @@ use crate::{
     params::TransportParameters,
     stats::{ConnectionStats, PathStats, RecvStreamStats, SendStreamStats},
     streams::Within,
-    trace::Observer,
 };
 
 /// The connection's life (RFC 9000 §10.1).
@@ -38,6 +37,9 @@ impl Connection {
     pub fn open(&mut self, dir: Dir) -> Option<StreamId> {
         let id = if self.life.is_open() { self.streams.open(dir) } else { None };
         self.charge_buffered();
+        if let Some(id) = id {
+            self.trace_opened(id);
+        }
         id
     }
 
@@ -365,11 +367,6 @@ impl Connection {
         Arc::make_mut(&mut self.config).congestion = congestion;
     }
 
-    /// Reports everything that happens from now on to `observer`.
-    pub fn set_observer(&mut self, observer: Box<dyn Observer>) {
-        self.out.trace.set(observer);
-    }
-
     /// The connection IDs that name this end now, for the endpoint's table.
     pub(crate) fn local_ids(&self) -> impl Iterator<Item = ConnectionId> + '_ {
         self.cids.local.active()
@@ -382,8 +379,12 @@ impl Connection {
             remote: path.route.remote,
             local_ip: path.route.local_ip,
             validated: path.route.is_validated(),
+            latest_rtt: path.rtt.latest(),
             smoothed_rtt: path.rtt.smoothed(),
+            rtt_variation: path.rtt.variation(),
             min_rtt: path.rtt.first_sample().map(|_| path.rtt.min()),
+            delivery_rate: path.delivery_rate(),
+            ecn_state: path.ecn_state(),
             congestion_window: path.window(),
             bytes_in_flight: path.in_flight,
             datagram_size: path.datagram_size() as u16,
@@ -395,7 +396,9 @@ impl Connection {
         let (recovery, streams, datagrams) =
             (self.recovery.counters(), self.streams.counters(), self.datagrams.counters());
         let (rtt, controller) = (&self.paths.active.rtt, self.paths.active.controller());
-        let estimate = controller.estimate();
+        let (estimate, snapshot) = (controller.estimate(), controller.snapshot());
+        let now = self.clock.last();
+        let time = |at: Option<Timestamp>| at.map(|at| self.limited.since_beginning(at));
         ConnectionStats {
             datagrams_sent: self.counters.datagrams_sent,
             datagrams_received: self.counters.datagrams_received,
@@ -411,18 +414,24 @@ impl Connection {
             spurious_losses: recovery.spurious_losses,
             spurious_bytes: recovery.spurious_bytes,
             probe_timeouts: recovery.probe_timeouts,
+            probe_timeouts_in_a_row: self.recovery.pto_count(),
+            persistent_congestions: recovery.persistent_congestions,
             key_updates: self.keyring.updates(),
             latest_rtt: rtt.latest(),
             smoothed_rtt: rtt.smoothed(),
             rtt_variation: rtt.variation(),
             min_rtt: rtt.first_sample().map(|_| rtt.min()),
-            congestion_controller: controller.snapshot().name,
+            congestion_controller: snapshot.name,
+            window_reductions: snapshot.reductions,
+            delivery_rate: self.paths.active.delivery_rate(),
             congestion_window: self.paths.active.window(),
             bytes_in_flight: self.paths.active.in_flight,
             pacing_rate: self.paths.active.pacing_rate(),
             estimated_send_rate: estimate.rate,
             at_send_capacity: estimate.at_capacity,
             ecn: self.paths.active.ecn(),
+            ecn_state: self.paths.active.ecn_state(),
+            ecn_ce: self.paths.active.ecn_ce(),
             datagram_size: self.paths.active.datagram_size() as u16,
             mtu_probes_lost: recovery.mtu_probes_lost,
             black_holes: self.paths.active.black_holes(),
@@ -439,6 +448,10 @@ impl Connection {
             dgrams_expired_incoming: datagrams.expired_incoming,
             dgrams_expired_outgoing: datagrams.expired_outgoing,
             dgrams_lost_outgoing: datagrams.lost_outgoing,
+            lifetime: self.limited.lifetime(now),
+            limited: self.limited.times(now),
+            handshake_time: time(self.counters.complete),
+            confirmation_time: time(self.counters.confirmed),
             reset_fallbacks: streams.reset_fallbacks,
             memory_used: self.memory.used(),
             memory_limit: self.memory.limit(),

@@ -82,6 +82,7 @@ impl Failure {
 impl Connection {
     /// Three probe timeouts: how long closing and draining last, and how long old keys are kept (RFC 9000
     /// §10.2, RFC 9001 §6.5).
+    #[inline]
     pub(super) fn three_pto(&self) -> Duration {
         self.paths.active.rtt.pto_base().saturating_add(self.peer.max_ack_delay).saturating_mul(3)
     }
@@ -147,12 +148,14 @@ impl Connection {
             return;
         }
         self.out.close_told = true;
+        self.limited.end(now);
         self.membership.on_end();
         self.handshake.clear(&mut self.memory.fed);
         self.early.take(&mut self.memory.fed);
         if let Some(error) = self.life.error().cloned() {
             self.out.trace.emit(now, || TraceEvent::Closed(&error));
             self.out.events.push_back(Event::Closed(error));
+            self.trace_changes(now);
         }
     }
 

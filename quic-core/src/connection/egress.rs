@@ -13,6 +13,8 @@ use crate::{
     ids::Space,
     packet::{self, MIN_INITIAL_SIZE, TAG_SIZE},
     schedule::Sender,
+    stats::SendLimit,
+    trace::TraceEvent,
 };
 
 /// If less room than this is left after a packet, no other packet is coalesced.
@@ -132,7 +134,7 @@ impl Connection {
         let size = self.write_planned(&Plan { contents, size, expand: true }, buf, ecn, now)?;
         self.paths.active.on_mtu_probe_sent();
         self.paths.active.route.on_datagram_sent(size);
-        self.count_sent(size);
+        self.count_sent(size, ecn, now);
         Some(self.transmit(ecn, size, size))
     }
 
@@ -145,7 +147,8 @@ impl Connection {
         }
     }
 
-    pub(super) fn count_sent(&mut self, size: usize) {
+    pub(super) fn count_sent(&mut self, size: usize, ecn: Ecn, now: Timestamp) {
+        self.out.trace.emit(now, || TraceEvent::DatagramSent { size, ecn });
         self.counters.datagrams_sent += 1;
         self.counters.bytes_sent += size as u64;
     }
@@ -178,7 +181,7 @@ impl Connection {
         };
         let size = self.write_planned(&plan, buf, ecn, now)?;
         self.paths.active.route.on_datagram_sent(size);
-        self.count_sent(size);
+        self.count_sent(size, ecn, now);
         Some(size)
     }
 
@@ -210,17 +213,36 @@ impl Connection {
     }
 
     fn on_blocked(&mut self, blocked: Blocked, now: Timestamp) {
-        let by = match blocked {
-            Blocked::NothingToSend if self.streams.is_blocked(&self.schedule) => LimitedBy::FlowControl,
-            Blocked::NothingToSend => LimitedBy::Application,
-            Blocked::Amplification => LimitedBy::Amplification,
-            Blocked::Window => LimitedBy::Window,
-            Blocked::Pacing => {
+        let limit = self.limit_of(blocked);
+        self.limited.set(limit, now);
+        let by = match limit {
+            SendLimit::ConnectionFlowControl | SendLimit::StreamFlowControl => LimitedBy::FlowControl,
+            SendLimit::Handshake | SendLimit::Application => LimitedBy::Application,
+            SendLimit::Amplification => LimitedBy::Amplification,
+            SendLimit::CongestionWindow => LimitedBy::Window,
+            SendLimit::Pacing => {
                 self.outgoing.pacing_release = self.paths.active.next_release(now);
                 LimitedBy::Pacer
             }
         };
         self.paths.active.on_stopped(now, by);
+        self.trace_changes(now);
+    }
+
+    /// What statistics call the reason why nothing is sent.
+    fn limit_of(&self, blocked: Blocked) -> SendLimit {
+        match blocked {
+            Blocked::NothingToSend if !self.streams.is_blocked(&self.schedule) => {
+                if self.handshake.is_complete() { SendLimit::Application } else { SendLimit::Handshake }
+            }
+            Blocked::NothingToSend if self.streams.is_connection_blocked() => {
+                SendLimit::ConnectionFlowControl
+            }
+            Blocked::NothingToSend => SendLimit::StreamFlowControl,
+            Blocked::Amplification => SendLimit::Amplification,
+            Blocked::Window => SendLimit::CongestionWindow,
+            Blocked::Pacing => SendLimit::Pacing,
+        }
     }
 
     /// Writes the packets of the planned spaces one after the other. A packet is sealed when it is known

@@ -14,6 +14,7 @@ impl Connection {
     /// The next event. After [`Event::Closed`], data received before can still be read until the next call.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.out.events.pop_front();
+        self.on_event_taken();
         if event.is_none() {
             // Frees the memory of a burst of events.
             if self.out.events.capacity() > KEPT_EVENTS {

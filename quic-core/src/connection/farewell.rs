@@ -52,12 +52,12 @@ impl Connection {
             if let Some(packet) = self.write_packet(space, Content::Close, buf, position, plan.size, now) {
                 position = packet.sealed_end();
                 if let Some(mut previous) = last.replace(packet) {
-                    self.protect(&mut previous, buf, None);
+                    self.protect(&mut previous, buf, None, now);
                 }
             }
         }
         let size = if plan.expand { plan.size } else { position };
-        self.protect(&mut last?, buf, Some(size));
+        self.protect(&mut last?, buf, Some(size), now);
         self.life.on_close_sent();
         Some(self.transmit(Ecn::NotEct, size, size))
     }

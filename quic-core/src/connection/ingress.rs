@@ -1,5 +1,7 @@
 //! Processes received datagrams: packets, keys and duplicates first, then the frames one after the other.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 
 use super::{
@@ -20,7 +22,7 @@ use crate::{
         self, Header, HeaderError, LONG_RESERVED_BITS, LongType, MIN_INITIAL_SIZE, Retry,
         SHORT_RESERVED_BITS, VersionNegotiation,
     },
-    trace::TraceEvent,
+    trace::{PacketFrames, TraceEvent, TracedHeader},
 };
 
 /// The smallest size of a datagram that may be a stateless reset (RFC 9000 §10.3).
@@ -34,6 +36,8 @@ impl Connection {
         self.expire(now);
         self.counters.datagrams_received += 1;
         self.counters.bytes_received += data.len() as u64;
+        let (size, ecn) = (data.len(), meta.ecn);
+        self.out.trace.emit(now, || TraceEvent::DatagramReceived { size, ecn });
         let Some(mut origin) = self.locate(meta, data.len()) else {
             return self.drop_packet(DropReason::UnknownPath, data.len(), now);
         };
@@ -56,6 +60,7 @@ impl Connection {
             self.on_stateless_reset(now);
         }
         self.retry_early(now, &mut origin);
+        self.trace_changes(now);
     }
 
     /// Processes coalesced packets one by one (RFC 9000 §12.2).
@@ -185,7 +190,9 @@ impl Connection {
             }
         };
         if !self.is_ready_for(level) {
+            let size = packet.bytes.len();
             if self.may_become_ready(level) && self.early.push(packet, &mut self.memory.fed) {
+                self.out.trace.emit(now, || TraceEvent::PacketBuffered { level, size });
                 return Ok(None);
             }
             return Err(OpenFailure::Drop(DropReason::KeysUnavailable));
@@ -200,16 +207,12 @@ impl Connection {
             pn_size: protected.pn_size,
         };
         let key_phase = protected.first & packet::KEY_PHASE_BIT != 0;
-        let (updates, three_pto) = (self.keyring.updates(), self.three_pto());
+        let three_pto = self.three_pto();
         let size = self.keyring.open(level, place, &mut bytes, key_phase, now, three_pto)?;
         let reserved = if level == Level::OneRtt { SHORT_RESERVED_BITS } else { LONG_RESERVED_BITS };
         // RFC 9000 §17.2: these bits are checked only after both protections are removed.
         if protected.first & reserved != 0 {
             return Err(OpenFailure::Violation(Violation::ReservedBits));
-        }
-        if self.keyring.updates() > updates {
-            let phase = self.keyring.key_phase();
-            self.out.trace.emit(now, || TraceEvent::KeyUpdated { phase });
         }
         if self.acks[space as usize].is_duplicate(place.number) {
             return Err(OpenFailure::Drop(DropReason::Duplicate));
@@ -218,8 +221,20 @@ impl Connection {
             self.on_authentic_long_packet(long, now);
         }
         let wire_size = bytes.len();
+        let datagram = self.counters.datagrams_received.saturating_sub(1);
+        self.out.trace.emit(received, || TraceEvent::PacketReceived {
+            level,
+            number: place.number,
+            size: wire_size,
+            header: TracedHeader::read(&bytes[..place.header_size], place.pn_size, key_phase)
+                .unwrap_or_default(),
+            frames: PacketFrames::new(&bytes[place.header_size..place.header_size + size]),
+            ecn,
+            waited: received < now,
+            datagram,
+        });
         let payload = bytes.freeze().slice(place.header_size..place.header_size + size);
-        Ok(Some(OpenedPacket { level, dcid, number: place.number, payload, wire_size, ecn, received }))
+        Ok(Some(OpenedPacket { level, dcid, number: place.number, payload, ecn, received, three_pto }))
     }
 
     /// Draws the conclusions from an authentic Initial or Handshake packet.
@@ -238,13 +253,7 @@ impl Connection {
     fn process(&mut self, packet: &OpenedPacket, path: PathId, allocation: usize) -> Result<(), Failure> {
         let now = packet.received;
         self.counters.packets_received += 1;
-        let three_pto = self.three_pto();
-        self.life.on_received(now, three_pto);
-        self.out.trace.emit(now, || TraceEvent::PacketReceived {
-            level: packet.level,
-            number: packet.number,
-            size: packet.wire_size,
-        });
+        self.life.on_received(now, packet.three_pto);
         // RFC 9000 §12.4: a packet must have frames.
         if packet.payload.is_empty() {
             return Err(Violation::EmptyPayload.into());
@@ -256,7 +265,6 @@ impl Connection {
         while let Some(frame) = frames.next() {
             let frame =
                 frame.map_err(|e| Failure::Violation { violation: e.violation, frame_type: e.frame_type })?;
-            self.out.trace.emit(now, || TraceEvent::FrameReceived { number: packet.number, frame: &frame });
             let early_close = matches!(frame, Frame::ApplicationClose { .. });
             if !frame.is_permitted_in(packet.level) && !early_close {
                 return Err(Failure::from(Violation::FrameInWrongPacket).in_frame(frames.last_type()));
@@ -284,6 +292,8 @@ impl Connection {
     fn on_retry(&mut self, now: Timestamp, retry: &Retry<'_>, packet: &[u8]) {
         match self.first_flight.on_retry(retry, packet) {
             Ok(destination) => {
+                let (scid, size, token_size) = (destination, packet.len(), retry.token.len());
+                self.out.trace.emit(now, || TraceEvent::RetryReceived { scid, token_size, size });
                 self.cids.remote.replace_first(destination);
                 let (client, server) = initial_secrets(self.first_flight.version(), &destination);
                 self.keyring.install(Level::Initial, &client, &server);
@@ -296,7 +306,13 @@ impl Connection {
 
     fn on_version_negotiation(&mut self, now: Timestamp, offer: &VersionNegotiation<'_>, size: usize) {
         match self.first_flight.on_version_negotiation(offer, &self.cids.local.handshake()) {
-            Ok(versions) => self.abandon(ConnectionError::VersionMismatch(versions.into()), now),
+            Ok(versions) => {
+                let versions: std::sync::Arc<[u32]> = versions.into();
+                self.out
+                    .trace
+                    .emit(now, || TraceEvent::VersionNegotiationReceived { versions: &versions, size });
+                self.abandon(ConnectionError::VersionMismatch(versions), now);
+            }
             Err(reason) => self.drop_packet(reason, size, now),
         }
     }
@@ -308,7 +324,7 @@ struct OpenedPacket {
     dcid: ConnectionId,
     number: u64,
     payload: Bytes,
-    wire_size: usize,
     ecn: Ecn,
     received: Timestamp,
+    three_pto: Duration,
 }

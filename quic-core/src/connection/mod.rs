@@ -4,7 +4,7 @@
 //! components; parts that only the scripts need are in this folder as well. The scripts: [`ingress`] takes
 //! datagrams apart, [`dispatch`] passes frames to their owners, [`ack`] returns receipts, [`progress`]
 //! follows the handshake, [`plan`] decides what the next datagram carries, [`egress`] writes it, [`timeout`]
-//! handles timers, [`close`] ends connections, [`memory`] charges held data, and [`api`] has the calls of the
+//! handles timers, [`watch`] shows everything to an observer, [`close`] ends connections, [`memory`] charges held data, and [`api`] has the calls of the
 //! application.
 
 mod ack;
@@ -19,6 +19,7 @@ mod farewell;
 mod flood;
 mod grease;
 mod ingress;
+mod limited;
 mod membership;
 mod memory;
 mod migrate;
@@ -29,10 +30,12 @@ mod plan;
 mod probe;
 mod progress;
 mod rebind;
+mod seen;
 mod setup;
 mod state;
 mod timeout;
 mod tls;
+mod watch;
 mod zero_rtt;
 
 pub use egress::Transmit;

@@ -10,7 +10,7 @@ use crate::{
     packet::{self, LongHeader, LongType, TAG_SIZE},
     recovery::SentInfo,
     schedule::Sender,
-    trace::TraceEvent,
+    trace::{PacketFrames, TraceEvent, TracedHeader},
 };
 
 /// Header protection samples 16 bytes that begin 4 bytes after the start of the packet number (RFC 9001
@@ -259,6 +259,7 @@ impl Connection {
         packet: &mut OpenPacket,
         buf: &mut [u8],
         sealed_end: Option<usize>,
+        now: Timestamp,
     ) -> usize {
         if let Some(end) = sealed_end.map(|end| end - TAG_SIZE).filter(|end| *end > packet.end) {
             buf[packet.end..end].fill(0);
@@ -280,6 +281,22 @@ impl Connection {
             bytes[0] &= !packet::FIXED_BIT;
         }
         let size = bytes.len();
+        let datagram = self.counters.datagrams_sent;
+        self.out.trace.emit(now, || {
+            let PacketPlace { number, header_size, pn_size } = packet.place;
+            let (header, payload) = bytes[..size - TAG_SIZE].split_at(header_size);
+            TraceEvent::PacketSent {
+                level: packet.level,
+                number,
+                size,
+                ack_eliciting: packet.ack_eliciting,
+                header: TracedHeader::read_plain(header, pn_size).unwrap_or_default(),
+                frames: PacketFrames::new(payload),
+                mtu_probe: packet.mtu_probe,
+                probe: packet.probe,
+                datagram,
+            }
+        });
         let sealed = self.keyring.seal(packet.level, packet.place, bytes);
         debug_assert!(sealed, "packets are planned only where there are keys");
         size
@@ -294,7 +311,7 @@ impl Connection {
         ecn: Ecn,
         now: Timestamp,
     ) {
-        let size = self.protect(&mut packet, buf, sealed_end);
+        let size = self.protect(&mut packet, buf, sealed_end, now);
         let in_use = self.paths.active.id;
         let Some(path) = self.paths.get_mut(packet.path) else { return };
         path.on_marked(ecn);
@@ -327,8 +344,6 @@ impl Connection {
             let three_pto = self.three_pto();
             self.life.on_sent(now, three_pto);
         }
-        let (level, ack_eliciting) = (packet.level, packet.ack_eliciting);
-        self.out.trace.emit(now, || TraceEvent::PacketSent { level, number, size, ack_eliciting });
     }
 
     /// How many bytes of frames a 1-RTT packet of the current path holds.

@@ -34,7 +34,7 @@ impl Connection {
         let size =
             self.write_planned(&Plan { contents, size, expand: true }, buf.get_mut(..size)?, ecn, now)?;
         self.paths.get_mut(id)?.route.on_datagram_sent(size);
-        self.count_sent(size);
+        self.count_sent(size, ecn, now);
         Some(Transmit { remote, local_ip, ecn, size, segment_size: size })
     }
 

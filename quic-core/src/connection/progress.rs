@@ -34,6 +34,7 @@ impl Connection {
             self.apply_parameters(parameters, now)?;
         }
         if progress.completed {
+            self.counters.complete = Some(now);
             self.membership.on_complete();
             self.life.on_handshake_complete();
             self.out.events.push_back(Event::HandshakeComplete);
@@ -69,12 +70,14 @@ impl Connection {
             self.cids.remote.add_preferred(address.connection_id, address.token);
         }
         self.peer = parameters;
+        self.trace_peer_parameters(now);
         Ok(())
     }
 
     /// The handshake is confirmed (RFC 9001 §4.1.2): its keys are no longer needed (§4.9.2).
     pub(super) fn confirm(&mut self, now: Timestamp) {
         if self.handshake.confirm() {
+            self.counters.confirmed = Some(now);
             self.discard(Space::Initial, now);
             self.discard(Space::Handshake, now);
             self.paths.active.start_mtu_discovery();

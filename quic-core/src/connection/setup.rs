@@ -7,6 +7,7 @@ use super::{
     close::Failure,
     early::EarlyPackets,
     flood::FloodGuard,
+    limited::Limited,
     membership::Membership,
     outgoing::Outgoing,
     state::{Connection, Counters, Out},
@@ -109,6 +110,7 @@ impl Connection {
             first_flight: FirstFlight::of_client(version, destination).with_token(token),
         };
         let mut connection = Self::assemble(parts, &transport, endpoint, entropy, now);
+        connection.find_observer(&params);
         match connection.handshake.start() {
             Ok(progress) => connection.apply_progress(progress, now).map_err(|failure| match failure {
                 Failure::Tls(error) => error,
@@ -165,7 +167,10 @@ impl Connection {
         };
         let membership = Membership::of_handshake(endpoint.budget.begin_handshake());
         let tokens = setup.tokens.clone();
-        Ok(Self { membership, tokens, ..Self::assemble(parts, &transport, endpoint, entropy, now) })
+        let mut connection =
+            Self { membership, tokens, ..Self::assemble(parts, &transport, endpoint, entropy, now) };
+        connection.find_observer(&params);
+        Ok(connection)
     }
 
     /// Gives the connection a place among those of its client's address, until it is dropped.
@@ -174,6 +179,27 @@ impl Connection {
             place.on_complete();
         }
         self.membership.set_place(place);
+    }
+
+    /// Asks whether somebody wants to see the connection, which has told the peer these parameters.
+    fn find_observer(&mut self, local: &TransportParameters) {
+        if let Some(factory) = self.config.observers.clone()
+            && let Some(observer) = factory.observer(&self.start_of_trace())
+        {
+            self.watch(observer, local);
+        }
+    }
+
+    /// The parameters that this end has told, as far as they do not depend on chance.
+    pub(super) fn parameters_as_told(&self) -> TransportParameters {
+        let (version, source) = (self.first_flight.version(), self.cids.local.handshake());
+        let ids = self.first_flight.expected_ids();
+        let server = !self.side.is_client();
+        TransportParameters {
+            original_destination_connection_id: server.then_some(ids.original_destination),
+            retry_source_connection_id: ids.retry_source.filter(|_| server),
+            ..fixed_parameters(&self.config, version, source)
+        }
     }
 
     fn assemble(
@@ -217,6 +243,7 @@ impl Connection {
             tokens: None,
             outgoing: Outgoing::new(entropy.as_mut()),
             flood: FloodGuard::new(now, config.max_receive_window),
+            limited: Limited::new(now),
             counters: Counters::default(),
             out: Out::default(),
             entropy,
@@ -284,8 +311,15 @@ fn local_parameters(
     entropy: &mut dyn Entropy,
 ) -> TransportParameters {
     let random = entropy.next_u64();
-    // RFC 9368 §3: a reserved version keeps peers used to versions that they do not know.
-    let reserved = Version::reserved((random >> 32) as u32);
+    let mut parameters = fixed_parameters(config, version, source);
+    if let Some(information) = &mut parameters.version_information {
+        // RFC 9368 §3: a reserved version keeps peers used to versions that they do not know.
+        information.available.push(Version::reserved((random >> 32) as u32));
+    }
+    TransportParameters { grease: Some(((random >> 8) as u32, random as u8 % 17)), ..parameters }
+}
+
+fn fixed_parameters(config: &TransportConfig, version: Version, source: ConnectionId) -> TransportParameters {
     TransportParameters {
         max_idle_timeout: config.idle_timeout.unwrap_or(Duration::ZERO),
         max_udp_payload_size: u64::from(config.max_udp_payload_size),
@@ -303,11 +337,10 @@ fn local_parameters(
         grease_quic_bit: config.grease_quic_bit,
         version_information: Some(VersionInformation {
             chosen: version.number(),
-            available: Version::spoken().map(Version::number).chain([reserved]).collect(),
+            available: Version::spoken().map(Version::number).collect(),
         }),
         max_datagram_frame_size: config.max_datagram_frame_size,
         disable_active_migration: !config.allows_migration,
-        grease: Some(((random >> 8) as u32, random as u8 % 17)),
         ..TransportParameters::default()
     }
 }

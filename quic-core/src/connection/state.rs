@@ -4,7 +4,8 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    charges::Charges, early::EarlyPackets, flood::FloodGuard, membership::Membership, outgoing::Outgoing,
+    charges::Charges, early::EarlyPackets, flood::FloodGuard, limited::Limited, membership::Membership,
+    outgoing::Outgoing, seen::Seen,
 };
 use crate::{
     acks::AckTracker,
@@ -63,6 +64,7 @@ pub struct Connection {
     pub(super) tokens: Option<Arc<TokenKey>>,
     pub(super) outgoing: Outgoing,
     pub(super) flood: FloodGuard,
+    pub(super) limited: Limited,
     pub(super) counters: Counters,
     pub(super) out: Out,
 }
@@ -74,6 +76,8 @@ pub(super) struct Out {
     pub(super) cid_changes: Vec<CidChange>,
     pub(super) receipts: Vec<Receipt>,
     pub(super) trace: Trace,
+    /// What the observer was shown, if there is one.
+    pub(super) seen: Option<Box<Seen>>,
     /// Whether [`Event::Closed`] was reported.
     pub(super) close_told: bool,
     /// Whether the application knows of the end, so that nothing is kept for it any more.
@@ -88,6 +92,9 @@ pub(super) struct Counters {
     pub(super) bytes_sent: u64,
     pub(super) bytes_received: u64,
     pub(super) packets_received: u64,
+    /// When TLS was complete, and when the handshake was confirmed.
+    pub(super) complete: Option<crate::base::Timestamp>,
+    pub(super) confirmed: Option<crate::base::Timestamp>,
     pub(super) dropped: crate::stats::DropCounts,
 }
 

@@ -61,12 +61,14 @@ impl Connection {
             return self.note_end(now);
         }
         let recovery = self.recovery.deadline(&self.paths.active.rtt, &self.conditions());
-        if recovery.is_some_and(|(at, _)| at <= now) {
+        if let Some((_, kind)) = recovery.filter(|(at, _)| *at <= now) {
+            self.trace_expiry(now, kind);
             self.on_recovery_timeout(now);
         }
         self.recovery.tidy(now);
         self.keyring.on_timeout(now);
         self.paths.active.on_timeout(now);
         self.expire_paths(now);
+        self.trace_changes(now);
     }
 }

@@ -120,6 +120,11 @@ impl Handshake {
         self.confirmed
     }
 
+    /// Whether the peer's transport parameters have arrived.
+    pub(crate) fn has_parameters(&self) -> bool {
+        self.parameters_seen
+    }
+
     /// Whether TLS has left the first level: a server has processed the ClientHello, a client the
     /// ServerHello.
     pub(crate) fn has_hello(&self) -> bool {

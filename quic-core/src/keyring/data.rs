@@ -70,6 +70,11 @@ impl DataKeys {
         self.updates
     }
 
+    /// Whether a packet was opened in this phase.
+    pub(super) fn has_opened(&self) -> bool {
+        self.first_opened.is_some()
+    }
+
     pub(super) fn discard_at(&self) -> Option<Timestamp> {
         self.discard_at
     }

@@ -247,6 +247,11 @@ impl Keyring {
         }
     }
 
+    /// Whether the peer has used the 1-RTT keys that are in use.
+    pub(crate) fn has_opened_in_phase(&self) -> bool {
+        self.data.as_ref().is_some_and(|data| data.has_opened())
+    }
+
     /// How many key updates there were, by either end.
     pub(crate) fn updates(&self) -> u64 {
         self.data.as_ref().map_or(0, |data| data.updates())

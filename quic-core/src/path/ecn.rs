@@ -1,6 +1,6 @@
 //! ECN validation: whether a path carries ECN marks (RFC 9000 §13.4.2, Appendix A.4).
 
-use crate::{base::Ecn, frame::EcnCounts, ids::Space};
+use crate::{base::Ecn, frame::EcnCounts, ids::Space, stats::EcnState};
 
 /// How many packets are marked before one of them is acknowledged.
 const TESTING_PACKETS: u64 = 10;
@@ -64,6 +64,21 @@ impl EcnValidation {
             lost: 0,
             marked: 0,
         }
+    }
+
+    /// What is known of the path.
+    pub(super) fn state(&self) -> EcnState {
+        match self.state {
+            State::Testing if self.sent.iter().sum::<u64>() < TESTING_PACKETS => EcnState::Testing,
+            State::Testing => EcnState::Unknown,
+            State::Capable => EcnState::Capable,
+            State::Failed => EcnState::Failed,
+        }
+    }
+
+    /// How many packets the peer says that it received with CE, in all spaces.
+    pub(super) fn ce(&self) -> u64 {
+        self.last.iter().map(|counts| counts.ce).fold(0, u64::saturating_add)
     }
 
     /// Whether packets are to be marked.

@@ -17,6 +17,7 @@ use crate::{
     },
     frame::EcnCounts,
     ids::{PathId, Space},
+    stats::EcnState,
 };
 
 /// A window of this many datagrams keeps no queue: each is acknowledged before the next round is sent.
@@ -41,6 +42,8 @@ pub(crate) struct Path {
     ecn: EcnValidation,
     /// What stopped sending last.
     limited_by: LimitedBy,
+    /// The delivery rate of the last sample.
+    delivery_rate: Option<Rate>,
 }
 
 impl Path {
@@ -60,6 +63,7 @@ impl Path {
             mtu,
             ecn: EcnValidation::new(config.ecn),
             limited_by: LimitedBy::Application,
+            delivery_rate: None,
         }
     }
 
@@ -248,6 +252,7 @@ impl Path {
     ) {
         let event =
             CongestionEvent { lost, limited_by: self.limited_by, ..event(&self.rtt, &mut self.sampler) };
+        self.delivery_rate = event.rate.and_then(|sample| sample.rate).or(self.delivery_rate);
         self.controller.on_congestion_event(&event);
         self.pacer.on_control(now, &self.controller, &self.rtt, self.mtu.current());
     }
@@ -280,6 +285,21 @@ impl Path {
             self.controller.on_timeout(now);
             self.pacer.on_control(now, &self.controller, &self.rtt, self.mtu.current());
         }
+    }
+
+    /// What is known of ECN on the path.
+    pub(crate) fn ecn_state(&self) -> EcnState {
+        self.ecn.state()
+    }
+
+    /// How many packets the peer says that it received with CE.
+    pub(crate) fn ecn_ce(&self) -> u64 {
+        self.ecn.ce()
+    }
+
+    /// The delivery rate of the last sample.
+    pub(crate) fn delivery_rate(&self) -> Option<Rate> {
+        self.delivery_rate
     }
 
     /// The ECN codepoint for the next datagrams.

@@ -12,6 +12,8 @@
 //! cannot make the ledger grow.
 
 mod ledgers;
+mod news;
+mod noted;
 mod packet;
 mod queue;
 mod reached;
@@ -32,6 +34,8 @@ mod types;
 use std::{ops::RangeInclusive, time::Duration};
 
 use ledgers::Ledgers;
+pub(crate) use news::{congestion_event, timeout_event};
+use noted::{Noted, NotedLoss};
 use sample::{sample, take_sample};
 use shared::Shared;
 use space::SpaceLedger;
@@ -42,7 +46,7 @@ pub(crate) use types::{
 
 use crate::{
     base::Timestamp,
-    congestion::{CongestionEvent, LostPacket, RateSampler, Rtt},
+    congestion::{LostPacket, Rtt},
     error::Violation,
     ids::{PathId, Space},
 };
@@ -66,6 +70,7 @@ pub(crate) struct Recovery<R: Copy> {
     idle_since: Option<Timestamp>,
     /// The packets that the last ACK frame or timeout showed to be lost, for the controller.
     lost: Vec<LostPacket>,
+    noted: Noted,
     /// The bytes that are no longer in flight on paths that are not in use.
     elsewhere: Vec<(PathId, u64)>,
     counters: Counters,
@@ -80,6 +85,7 @@ impl<R: Copy> Recovery<R> {
             thresholds: Thresholds::default(),
             idle_since: None,
             lost: Vec::new(),
+            noted: None,
             elsewhere: Vec::new(),
             counters: Counters::default(),
         }
@@ -145,6 +151,7 @@ impl<R: Copy> Recovery<R> {
             thresholds: &mut self.thresholds,
             scarce: context.conditions.scarce_memory,
             lost: &mut self.lost,
+            noted: &mut self.noted,
         };
         let spurious_before = shared.counters.spurious_losses;
         for range in ranges {
@@ -203,6 +210,7 @@ impl<R: Copy> Recovery<R> {
             thresholds: &mut self.thresholds,
             scarce: context.conditions.scarce_memory,
             lost: &mut self.lost,
+            noted: &mut self.noted,
         };
         let before = loss.persistent;
         ledger.detect_lost(&mut shared, context.rtt, context.conditions.max_ack_delay, loss, settle);
@@ -398,7 +406,6 @@ impl<R: Copy> Recovery<R> {
     }
 
     /// How often the probe timeout fired since the last acknowledgment.
-    #[cfg(test)]
     pub(crate) fn pto_count(&self) -> u32 {
         self.pto_count
     }
@@ -442,6 +449,23 @@ impl<R: Copy> Recovery<R> {
         self.ledgers.iter().map(SpaceLedger::loss_memory).sum()
     }
 
+    /// From now on losses are noted. The caller takes them after each call that may declare some.
+    pub(crate) fn note_losses(&mut self) {
+        self.noted.get_or_insert_default();
+    }
+
+    /// The losses noted since the last call, oldest first.
+    pub(crate) fn take_noted(&mut self) -> Vec<NotedLoss> {
+        self.noted.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Appends the numbers in `low..=high` that are not acknowledged yet, those of lost packets included.
+    pub(crate) fn unacknowledged(&mut self, space: Space, low: u64, high: u64, into: &mut Vec<u64>) {
+        if let Some(ledger) = self.ledgers.get_mut(space) {
+            ledger.unacknowledged(low, high, into);
+        }
+    }
+
     /// Totals over the connection.
     pub(crate) fn counters(&self) -> Counters {
         self.counters
@@ -451,41 +475,4 @@ impl<R: Copy> Recovery<R> {
 enum Timer {
     LossTime,
     Pto(Probe),
-}
-
-/// The event that tells a controller of an ACK frame. The path adds ECN and the application limit.
-pub(crate) fn congestion_event<'a>(
-    now: Timestamp,
-    result: &AckResult,
-    rtt: &'a Rtt,
-    sampler: &mut RateSampler,
-) -> CongestionEvent<'a> {
-    CongestionEvent {
-        rtt_sample: result.rtt_sample,
-        bytes_acked: result.acked_bytes,
-        bytes_lost: result.loss.bytes,
-        packets_lost: result.loss.packets,
-        newest_acked_sent: result.newest_ack_eliciting.map(|(_, sent)| sent),
-        newest_lost_sent: result.loss.last_sent,
-        largest_acked: result.largest_newly_acked,
-        ecn_acked: result.ect0 + result.ect1,
-        rate: sampler.finish(rtt.min()),
-        prior_in_flight: result.prior_in_flight,
-        in_flight: result.in_flight,
-        persistent: result.loss.persistent,
-        ..CongestionEvent::new(now, rtt)
-    }
-}
-
-/// The event that tells a controller that the loss timer fired and packets were lost.
-pub(crate) fn timeout_event<'a>(now: Timestamp, result: &TimeoutResult, rtt: &'a Rtt) -> CongestionEvent<'a> {
-    CongestionEvent {
-        bytes_lost: result.loss.bytes,
-        packets_lost: result.loss.packets,
-        newest_lost_sent: result.loss.last_sent,
-        prior_in_flight: result.prior_in_flight,
-        in_flight: result.in_flight,
-        persistent: result.loss.persistent,
-        ..CongestionEvent::new(now, rtt)
-    }
 }

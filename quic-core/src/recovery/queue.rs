@@ -114,6 +114,17 @@ impl<T, R: Copy> PacketQueue<T, R> {
         self.entries.get_mut(at).map(|entry| (at, entry.pn, &mut entry.value))
     }
 
+    /// Appends the numbers of the outstanding packets in `low..=high`.
+    pub(super) fn outstanding(&mut self, low: u64, high: u64, into: &mut Vec<u64>) {
+        let mut index = self.position(low);
+        while let Some((at, number, _)) =
+            self.next_outstanding(index).filter(|(_, number, _)| *number <= high)
+        {
+            into.push(number);
+            index = at + 1;
+        }
+    }
+
     /// The value of the packet at `index`.
     pub(super) fn value_mut(&mut self, index: usize) -> Option<&mut T> {
         self.entries.get_mut(index).map(|entry| &mut entry.value)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{thresholds::Thresholds, types::Counters};
+use super::{noted::Noted, thresholds::Thresholds, types::Counters};
 use crate::{
     base::Timestamp,
     congestion::{LostPacket as Told, RateSampler},
@@ -28,6 +28,8 @@ pub(super) struct Shared<'a> {
     pub(super) newest_here: Option<u64>,
     /// The lost packets that the controller is told of.
     pub(super) lost: &'a mut Vec<Told>,
+    /// The lost packets that the observer is told of.
+    pub(super) noted: &'a mut Noted,
 }
 
 impl Shared<'_> {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    packet::{AckOnly, LostPacket, Packet},
+    noted::note,
+    packet::{AckOnly, FEW_LOST, LostPacket, MAX_ACK_ONLY, MAX_LOST, Packet, SPARE_KEPT},
     queue::PacketQueue,
     reached::Reached,
     run::LossRun,
@@ -17,18 +18,6 @@ use crate::{
     error::Violation,
     ids::PathId,
 };
-
-/// How many packets that are not in flight (ACKs alone) are remembered for their receipts. The peer decides
-/// how many we send and may never acknowledge one, so the oldest are forgotten.
-const MAX_ACK_ONLY: usize = 256;
-/// How many lost packets are remembered for any window, in case they arrive late. The memory of further ones
-/// is charged.
-const FEW_LOST: usize = 1_024;
-/// The most lost packets that are remembered. Up to here, as many are remembered as were in flight at once,
-/// because a route that becomes shorter makes all of them late.
-const MAX_LOST: usize = 16_384;
-/// How long unused room for a large flight is kept: far longer than the pauses of an active sender.
-const SPARE_KEPT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct SpaceLedger<R> {
@@ -315,6 +304,7 @@ impl<R: Copy> SpaceLedger<R> {
             loss.persistent |= self.run.on_lost(pn, interrupted, counts.then_some(info.time), period);
             loss.marked += u64::from(here && packet.info.ecn != Ecn::NotEct && self.marked_acked < Some(pn));
             self.count_lost(&packet, shared, loss);
+            note(shared.noted, pn, &packet, by_time);
             self.remember(at, pn, &packet, period, by_time, shared);
             self.packets.receipts(at).for_each(|receipt| settle(receipt, Outcome::Lost));
             self.packets.settle(at, false);
@@ -380,6 +370,13 @@ impl<R: Copy> SpaceLedger<R> {
             by_time,
         };
         self.lost.push(pn, lost, self.packets.receipts(at));
+    }
+
+    /// Appends the numbers in `low..=high` that are not acknowledged, those of lost packets included.
+    pub(super) fn unacknowledged(&mut self, low: u64, high: u64, into: &mut Vec<u64>) {
+        self.packets.outstanding(low, high, into);
+        self.ack_only.outstanding(low, high, into);
+        self.lost.outstanding(low, high, into);
     }
 
     /// How many bytes to charge for the memory of losses.

@@ -10,7 +10,8 @@ use super::*;
 use crate::{
     base::Ecn,
     congestion::{
-        Algorithm, AnyController, CongestionConfig, Controller, LimitedBy, NewPath, Pacer, SentPacket,
+        Algorithm, AnyController, CongestionConfig, Controller, LimitedBy, NewPath, Pacer, RateSampler,
+        SentPacket,
     },
 };
 

@@ -75,6 +75,11 @@ impl Streams {
         self.waiting > 0 && schedule.is_empty()
     }
 
+    /// Whether it is the connection's limit, and not that of streams, that blocks data.
+    pub(crate) fn is_connection_blocked(&self) -> bool {
+        self.credit.is_blocked()
+    }
+
     /// Tells the peer once more which limit blocks data, if one does: the peer must not mistake the silence
     /// for an idle connection (RFC 9000 §4.1). Returns false if no limit blocks data.
     pub(crate) fn repeat_blocked(&mut self, schedule: &Schedule) -> bool {
