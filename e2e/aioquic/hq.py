@@ -1,12 +1,14 @@
 """HTTP/0.9 over QUIC on aioquic, with sessions that are resumed and asked in 0-RTT, for tests of `weft-interop`.
 
     hq.py client PORT PATH
-    hq.py server CERTIFICATE KEY CONTENT
+    hq.py versions PORT PATH FIRST VERSIONS
+    hq.py server CERTIFICATE KEY CONTENT [VERSIONS]
 
 The client takes any certificate. It gets PATH, closes, and gets it again by 0-RTT on a connection that resumes the first, with the token
 that the server gave, if it did. It tells, a JSON object a line for each connection, what it got, whether the connection was resumed and its
-early data accepted, and with a token. The server answers every GET with CONTENT and tells the same of each connection; it ends when its
-standard input does.
+early data accepted, and with a token. As `versions` it gets PATH once, on a connection that it opens in QUIC version FIRST, accepting VERSIONS
+(such as 2,1, the most preferred first), and tells what it got and of which version the connection was. The server answers every GET with
+CONTENT and tells the same of each connection; it ends when its standard input does.
 """
 
 import asyncio
@@ -17,8 +19,18 @@ import common
 from aioquic.asyncio import QuicConnectionProtocol, connect, serve
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.packet import QuicProtocolVersion
 
 LIMIT = 10
+VERSIONS = {"1": QuicProtocolVersion.VERSION_1, "2": QuicProtocolVersion.VERSION_2}
+
+
+def versions_of(text):
+    return [VERSIONS[name] for name in text.split(",")]
+
+
+def version_of(connection):
+    return next((int(name) for name, number in VERSIONS.items() if number == connection._version), None)
 
 
 class Client(QuicConnectionProtocol):
@@ -74,21 +86,36 @@ async def client(port, path):
                 await asyncio.sleep(0.01)
 
 
+async def versions(port, path, first, accepted):
+    configuration = QuicConfiguration(is_client=True, alpn_protocols=["hq-interop"])
+    configuration.server_name = "localhost"
+    configuration.verify_mode = ssl.CERT_NONE
+    configuration.supported_versions = versions_of(accepted)
+    configuration.original_version = VERSIONS[first]
+    async with connect(
+        "127.0.0.1", int(port), configuration=configuration, create_protocol=Client
+    ) as protocol:
+        await protocol.get(path)
+        common.tell(version=version_of(protocol._quic))
+
+
 class Server(QuicConnectionProtocol):
     content = b""
 
     def quic_event_received(self, event):
         if isinstance(event, events.HandshakeCompleted):
             common.tell(done=[event.session_resumed, event.early_data_accepted])
+            common.tell(version=version_of(self._quic))
         elif isinstance(event, events.StreamDataReceived) and event.end_stream:
             self._quic.send_stream_data(event.stream_id, self.content, end_stream=True)
             self.transmit()
 
 
-async def server(certificate, key, content):
+async def server(certificate, key, content, accepted="1,2"):
     Server.content = content.encode()
     configuration = QuicConfiguration(is_client=False, alpn_protocols=["hq-interop"])
     configuration.load_cert_chain(certificate, key)
+    configuration.supported_versions = versions_of(accepted)
     tickets = {}
     listening = await serve(
         "127.0.0.1",
@@ -104,4 +131,4 @@ async def server(certificate, key, content):
 
 
 if __name__ == "__main__":
-    asyncio.run({"client": client, "server": server}[sys.argv[1]](*sys.argv[2:]))
+    asyncio.run({"client": client, "versions": versions, "server": server}[sys.argv[1]](*sys.argv[2:]))

@@ -14,6 +14,7 @@ use crate::{
     crypto::{SessionCache, TlsClientConfig, TlsServerConfig},
     params::{MAX_ACK_DELAY, MAX_STREAMS},
     trace::ObserverFactory,
+    version::Versions,
 };
 
 /// The largest number that fits on the wire (RFC 9000 §16).
@@ -95,6 +96,9 @@ pub struct TransportConfig {
     /// Whether the peer may send packets with a zero fixed bit, so that no network comes to rely on the bit
     /// (RFC 9287). This end's packets have random fixed bits if the peer permits it. Default true.
     pub grease_quic_bit: bool,
+    /// The QUIC versions that are offered and accepted (RFC 9368), the most preferred first. Default both, with
+    /// version 1 first: connections are of version 2 only if the other end would have it so.
+    pub versions: Versions,
     /// Whether a client may move to another of its addresses (RFC 9000 §9); servers only. False tells clients
     /// not to (`disable_active_migration`, §18.2), which a server must do if a device in front of it tells
     /// connections apart by address. A client whose address a NAT changes is followed in any case. Default
@@ -142,6 +146,7 @@ impl Default for TransportConfig {
             congestion: CongestionConfig::default(),
             ecn: true,
             grease_quic_bit: true,
+            versions: Versions::default(),
             allows_migration: true,
             preferred_v4: None,
             preferred_v6: None,
@@ -197,6 +202,7 @@ impl TransportConfig {
         ecn: bool,
         grease_quic_bit: bool,
         observers: Option<Arc<dyn ObserverFactory>>,
+        versions: Versions,
         memory_budget: usize,
     }
 

@@ -1,4 +1,4 @@
-//! QUIC version 1 (RFC 8999, 9000, 9001, 9002, 9221), sans-IO.
+//! QUIC versions 1 and 2 (RFC 8999, 9000, 9001, 9002, 9221, 9368, 9369), sans-IO.
 //!
 //! The crate does no I/O, spawns nothing, reads no clock and draws no randomness: bytes, time and entropy
 //! come in as arguments, bytes and events go out as results.
@@ -72,4 +72,4 @@ pub use trace::{
     Observer, ObserverFactory, PacketFrames, PathMetrics, RecoveryTimer, StreamChange, TimerChange,
     TraceEvent, TracedHeader,
 };
-pub use version::Version;
+pub use version::{Version, Versions};

@@ -8,8 +8,8 @@ use netsim::Random;
 use quic_core::congestion::CongestionConfig;
 use wt_api::{
     AcceptOptions, AddressLimits, CertificateHash, Client, ClientBuilder, CongestionControl, HttpRequest,
-    HttpResponse, Identity, Resumption, SelfSigned, Server, ServerBuilder, SessionCache, TicketKeys,
-    WebTransportOptions,
+    HttpResponse, Identity, Resumption, SelfSigned, Server, ServerBuilder, SessionCache, TicketKeys, Version,
+    Versions, WebTransportOptions,
 };
 
 use crate::{
@@ -58,6 +58,11 @@ pub(crate) fn options(
         options = options
             .anticipated_concurrent_incoming_bidirectional_streams(streams)
             .anticipated_concurrent_incoming_unidirectional_streams(streams);
+    }
+    if random.chance(0.3) {
+        did("WebTransportOptions::versions");
+        let version = if random.chance(0.5) { Version::V1 } else { Version::V2 };
+        options = options.versions(Versions::default().opening_with(version));
     }
     if let Some(dialect) = dialect(random) {
         did("WebTransportOptions::only_dialect");
@@ -119,6 +124,13 @@ fn count(book: &Book, of: &str, name: &str) {
     calls.for_each(|call| book.count(call));
 }
 
+/// QUIC versions in either order, of which one may be missing. Clients always offer both.
+fn versions(random: &mut Random) -> Versions {
+    let [first, second] =
+        if random.chance(0.5) { [Version::V1, Version::V2] } else { [Version::V2, Version::V1] };
+    if random.chance(0.3) { Versions::new([first]) } else { Versions::new([first, second]) }
+}
+
 /// A builder of a server.
 pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
     let streams = random.chance(0.2).then(|| random.below(6) as u16);
@@ -178,6 +190,8 @@ pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
         builder = builder.session_receive_window(8 << 10).max_session_receive_window(64 << 10);
     }
     if random.chance(0.5) {
+        spin.book.count("ServerBuilder::versions");
+        builder = builder.versions(versions(random));
         spin.book.count("ServerBuilder::resumption");
         builder = builder.resumption(match random.below(3) {
             0 => Resumption::none(),

@@ -94,7 +94,7 @@ pub use options::{CertificateHash, DangerousOptions, InvalidHash, WebTransportOp
 pub use origin::check_origin;
 pub use parameters::ConnectionParameters;
 pub use quic_core::{
-    AddressLimits, TransportConfig,
+    AddressLimits, TransportConfig, Version, Versions,
     crypto::{Resumption, SessionCache, SessionCacheError, TicketKeys},
 };
 pub use reception::{

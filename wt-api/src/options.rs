@@ -8,7 +8,7 @@ use http::{
     HeaderMap,
     uri::{Authority, PathAndQuery},
 };
-use quic_core::TransportConfig;
+use quic_core::{TransportConfig, Versions};
 
 use crate::{
     algorithms::digest,
@@ -257,6 +257,15 @@ impl WebTransportOptions {
     /// or without sessions. Default `None`. [`transport`](Self::transport) replaces it.
     pub fn keep_alive(mut self, interval: Option<Duration>) -> Self {
         self.transport.keep_alive = interval;
+        self
+    }
+
+    /// Sets the QUIC versions that the client accepts, and in which it opens ([`TransportConfig::versions`], RFC
+    /// 9368). By default it opens in version 1, and the server may move the connection to version 2.
+    /// [`ConnectionParameters::version`](crate::ConnectionParameters::version) tells what came of it.
+    /// [`transport`](Self::transport) replaces it.
+    pub fn versions(mut self, versions: Versions) -> Self {
+        self.transport.versions = versions;
         self
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use quic_core::Version;
+
 /// What both ends of a connection have negotiated, and what the peer permits and accepts: its transport
 /// parameters (RFC 9000 §18.2), as they were in the handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub struct ConnectionParameters {
     /// The server name that the client sent in TLS (SNI). `None` if the client connected to an IP address,
     /// and on the client side.
     pub server_name: Option<String>,
+    /// The QUIC version of the connection.
+    pub version: Version,
     /// Whether TLS resumed an earlier session. If so, the server sent no certificate.
     pub resumed: bool,
     /// The peer's idle timeout; `None` means no limit.

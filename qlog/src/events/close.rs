@@ -31,7 +31,7 @@ impl Mapping {
             }
             ConnectionError::StatelessReset => end(data, "remote", "stateless_reset"),
             ConnectionError::IdleTimeout => end(data, "local", "idle_timeout"),
-            ConnectionError::VersionMismatch(_) => end(data, "local", "version_mismatch"),
+            ConnectionError::VersionMismatch { .. } => end(data, "local", "version_mismatch"),
             ConnectionError::NoViablePath => {
                 end(data, "local", "error");
                 transport(data, TransportErrorCode::NO_VIABLE_PATH);

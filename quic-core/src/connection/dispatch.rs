@@ -5,9 +5,10 @@ use bytes::Bytes;
 use super::{Connection, close::Failure, flood::FrameCost};
 use crate::{
     base::Timestamp,
+    crypto::TlsSession,
     error::{CloseReason, TransportErrorCode, Violation},
     frame::Frame,
-    ids::{ConnectionId, Level, PathId},
+    ids::{ConnectionId, Level, PathId, Space},
 };
 
 /// The packet that a frame came in.
@@ -107,14 +108,17 @@ impl Connection {
     /// NEW_TOKEN arrived: the client keeps the token for a later connection to this server (RFC 9000 §8.1.3).
     fn on_new_token(&self, token: &[u8]) -> Result<(), Violation> {
         self.expect_server()?;
-        if let Some(seat) = self.handshake.tls().seat() {
-            seat.insert_token(token);
+        if let Some(seat) = self.handshake.tls().and_then(TlsSession::seat) {
+            seat.insert_token(self.first_flight.version(), token);
         }
         Ok(())
     }
 
     fn on_crypto(&mut self, offset: u64, data: &[u8], from: &FromPacket<'_>) -> Result<(), Failure> {
         let (space, data) = (from.level.space(), from.payload.slice_ref(data));
+        if space == Space::Initial {
+            self.first_flight.on_crypto();
+        }
         let progress =
             self.handshake.on_crypto(space, offset, data, from.allocation, &mut self.memory.fed)?;
         self.apply_progress(progress, from.now)

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     base::{DatagramMeta, Ecn, Timestamp},
     crypto::{constant_time_eq, initial_secrets},
-    error::{ConnectionError, DropReason, Violation},
+    error::{DropReason, Violation},
     frame::{Frame, Frames},
     ids::{ConnectionId, Level, PathId, Space},
     keyring::{OpenFailure, PacketPlace},
@@ -182,11 +182,11 @@ impl Connection {
         packet: EarlyPacket,
         now: Timestamp,
     ) -> Result<Option<OpenedPacket>, OpenFailure> {
-        let (level, dcid, pn_offset) = match &packet.header {
-            PacketHeader::Short(short) => (Level::OneRtt, short.dcid, short.pn_offset),
+        let (level, dcid, pn_offset, other) = match &packet.header {
+            PacketHeader::Short(short) => (Level::OneRtt, short.dcid, short.pn_offset, None),
             PacketHeader::Long(long) => {
                 self.first_flight.check(long).map_err(OpenFailure::Drop)?;
-                (long.kind.level(), long.dcid, long.pn_offset)
+                (long.kind.level(), long.dcid, long.pn_offset, self.other_version(long))
             }
         };
         if !self.is_ready_for(level) {
@@ -198,7 +198,11 @@ impl Connection {
             return Err(OpenFailure::Drop(DropReason::KeysUnavailable));
         }
         let EarlyPacket { header, mut bytes, ecn, received } = packet;
-        let protected = self.keyring.unprotect(level, &mut bytes, pn_offset).map_err(OpenFailure::Drop)?;
+        let protected = match other {
+            None => self.keyring.unprotect(level, &mut bytes, pn_offset),
+            Some(version) => self.unprotect_other(version, &mut bytes, pn_offset),
+        };
+        let protected = protected.map_err(OpenFailure::Drop)?;
         let space = level.space();
         let expected = self.acks[space as usize].expected();
         let place = PacketPlace {
@@ -208,7 +212,10 @@ impl Connection {
         };
         let key_phase = protected.first & packet::KEY_PHASE_BIT != 0;
         let three_pto = self.three_pto();
-        let size = self.keyring.open(level, place, &mut bytes, key_phase, now, three_pto)?;
+        let size = match other {
+            None => self.keyring.open(level, place, &mut bytes, key_phase, now, three_pto)?,
+            Some(_) => self.keyring.open_other(place, &mut bytes)?,
+        };
         let reserved = if level == Level::OneRtt { SHORT_RESERVED_BITS } else { LONG_RESERVED_BITS };
         // RFC 9000 §17.2: these bits are checked only after both protections are removed.
         if protected.first & reserved != 0 {
@@ -239,6 +246,7 @@ impl Connection {
 
     /// Draws the conclusions from an authentic Initial or Handshake packet.
     fn on_authentic_long_packet(&mut self, long: &packet::Long, now: Timestamp) {
+        self.on_authentic_version(long);
         if let Some(destination) = self.first_flight.on_authentic(long.scid) {
             self.cids.remote.replace_first(destination);
         }
@@ -306,12 +314,11 @@ impl Connection {
 
     fn on_version_negotiation(&mut self, now: Timestamp, offer: &VersionNegotiation<'_>, size: usize) {
         match self.first_flight.on_version_negotiation(offer, &self.cids.local.handshake()) {
-            Ok(versions) => {
-                let versions: std::sync::Arc<[u32]> = versions.into();
+            Ok(offered) => {
                 self.out
                     .trace
-                    .emit(now, || TraceEvent::VersionNegotiationReceived { versions: &versions, size });
-                self.abandon(ConnectionError::VersionMismatch(versions), now);
+                    .emit(now, || TraceEvent::VersionNegotiationReceived { versions: &offered, size });
+                self.begin_again(&offered, now);
             }
             Err(reason) => self.drop_packet(reason, size, now),
         }

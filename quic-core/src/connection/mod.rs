@@ -3,8 +3,9 @@
 //! No protocol rule lives here: the component that owns a frame decides what it means. [`state`] lists the
 //! components; parts that only the scripts need are in this folder as well. The scripts: [`ingress`] takes
 //! datagrams apart, [`dispatch`] passes frames to their owners, [`ack`] returns receipts, [`progress`]
-//! follows the handshake, [`plan`] decides what the next datagram carries, [`egress`] writes it, [`timeout`]
-//! handles timers, [`watch`] shows everything to an observer, [`close`] ends connections, [`memory`] charges held data, and [`api`] has the calls of the
+//! follows the handshake, [`versions`] its version, [`plan`] decides what the next datagram carries, [`egress`]
+//! writes it, [`timeout`] handles timers, [`watch`] shows everything to an observer, [`close`] ends
+//! connections, [`memory`] charges held data, and [`api`] has the calls of the
 //! application.
 
 mod ack;
@@ -26,15 +27,18 @@ mod migrate;
 mod numbers;
 mod outgoing;
 mod packets;
+mod parameters;
 mod plan;
 mod probe;
 mod progress;
 mod rebind;
 mod seen;
 mod setup;
+mod start;
 mod state;
 mod timeout;
 mod tls;
+mod versions;
 mod watch;
 mod zero_rtt;
 

@@ -140,7 +140,7 @@ impl Connection {
         };
         let scid = self.cids.local.handshake();
         let token = if kind == LongType::Initial { self.first_flight.token() } else { &[] };
-        let version = self.first_flight.version();
+        let version = self.first_flight.version_of(kind);
         let header = LongHeader { kind, version, dcid, scid: &scid, token };
         packet::write_long_header(w, &header, number, pn_size).map(Some)
     }

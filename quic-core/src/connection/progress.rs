@@ -4,7 +4,7 @@ use super::{Connection, close::Failure, zero_rtt::peer_limits};
 use crate::{
     base::Timestamp,
     event::{EarlyData, Event},
-    handshake::{Progress, check_connection_ids, check_version},
+    handshake::{Progress, check_connection_ids},
     ids::{Level, Space},
     params::TransportParameters,
     recovery::Conditions,
@@ -13,6 +13,9 @@ use crate::{
 impl Connection {
     /// Applies the results of a step of TLS.
     pub(super) fn apply_progress(&mut self, progress: Progress, now: Timestamp) -> Result<(), Failure> {
+        if let Some(version) = progress.version.filter(|version| *version != self.first_flight.version()) {
+            self.change_version(version);
+        }
         if let Some(secret) = &progress.early {
             self.begin_early_data(secret, progress.remembered, now);
         }
@@ -52,7 +55,12 @@ impl Connection {
 
     fn apply_parameters(&mut self, parameters: TransportParameters, now: Timestamp) -> Result<(), Failure> {
         check_connection_ids(self.side, &parameters, &self.first_flight.expected_ids())?;
-        check_version(&parameters, self.first_flight.version())?;
+        let versions = self.first_flight.versions_agreed();
+        if self.side.is_client() {
+            versions.check_server(&parameters)?;
+        } else {
+            versions.check_client(&parameters)?;
+        }
         if self.early_data == EarlyData::Offered {
             self.settle_early_data(&parameters, now)?;
         }

@@ -37,6 +37,8 @@ pub(super) struct Seen {
     pub(super) remote_cid: ConnectionId,
     pub(super) early: EarlyData,
     pub(super) alpn: bool,
+    /// The parameters of this end.
+    pub(super) local_parameters: bool,
     pub(super) limit: SendLimit,
     /// How many of the events that wait for the driver were shown.
     pub(super) events: usize,
@@ -60,6 +62,7 @@ impl Seen {
             remote_cid,
             early: EarlyData::None,
             alpn: false,
+            local_parameters: false,
             limit,
             events: 0,
         }

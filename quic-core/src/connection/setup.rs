@@ -10,31 +10,30 @@ use super::{
     limited::Limited,
     membership::Membership,
     outgoing::Outgoing,
+    parameters::{ACK_DELAY_EXPONENT, fixed_parameters, local_parameters},
+    start::ClientStart,
     state::{Connection, Counters, Out},
 };
 use crate::{
     acks::AckTracker,
     base::{Clock, Entropy, Place, Timestamp},
-    cids::{ACTIVE_LIMIT, Cids, LocalCids},
+    cids::{Cids, LocalCids},
     config::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig},
     control::Control,
-    crypto::{EarlyTerms, Seat, TlsError, TlsSession, TokenKey, initial_secrets},
+    crypto::{TlsError, TokenKey, initial_secrets},
     datagrams::{Datagrams, DatagramsConfig},
     event::EarlyData,
-    handshake::{FirstFlight, Handshake},
+    handshake::{FirstFlight, Handshake, Opening},
     ids::{ConnectionId, Level, PathId, Side, Space},
     keyring::Keyring,
     life::{Life, Timeouts},
-    params::{PreferredAddress, TransportParameters, VersionInformation},
+    params::{PreferredAddress, TransportParameters},
     path::{Path, Paths, Route},
     recovery::Recovery,
     schedule::Schedule,
     streams::{Streams, StreamsConfig},
     version::Version,
 };
-
-/// The `ack_delay_exponent` of this stack: acknowledgment delays are in units of 8 microseconds.
-const ACK_DELAY_EXPONENT: u8 = 3;
 
 /// The values from which a server connection starts.
 pub(crate) struct ServerSetup {
@@ -60,7 +59,8 @@ pub(crate) struct ServerSetup {
 /// The values that both roles have in common.
 struct Parts {
     side: Side,
-    tls: TlsSession,
+    handshake: Handshake,
+    client: Option<Box<ClientStart>>,
     local: LocalCids,
     remote: ConnectionId,
     route: Route,
@@ -84,33 +84,32 @@ impl Connection {
     ) -> Result<Self, TlsError> {
         let cids = &endpoint.cids;
         let local = cids.generate(entropy.as_mut());
-        // RFC 9000 §7.2: the ID has at least 8 unpredictable bytes.
-        let mut destination = [0; 16];
-        entropy.fill(&mut destination);
-        let destination = ConnectionId::new(&destination).expect("16 bytes");
+        let destination = first_destination(entropy.as_mut());
         let transport = config.transport.in_range();
-        let version = Version::PREFERRED;
-        let params = local_parameters(&transport, version, local, entropy.as_mut());
-        let mut encoded = Vec::new();
-        params.write(&mut encoded);
-        let seat = config.sessions.as_ref().map(|sessions| sessions.seat(server_name, remote.port()));
-        let token = seat.as_ref().and_then(Seat::take_token);
-        let early_data = config.early_data;
-        let tls = TlsSession::client_at(version, &config.tls, server_name, encoded, seat, early_data)?;
+        let start = ClientStart {
+            config: config.clone(),
+            server_name: server_name.into(),
+            port: remote.port(),
+            source: local,
+        };
+        let version = start.first_version();
+        let (tls, token) = start.begin(version, &transport, config.early_data, entropy.as_mut())?;
+        let versions = transport.versions;
         let mut keyring = Keyring::new();
         let (client, server) = initial_secrets(version, &destination);
         keyring.install(Level::Initial, &client, &server);
         let parts = Parts {
             side: Side::Client,
-            tls,
+            handshake: Handshake::new(Side::Client, tls),
+            client: Some(Box::new(start)),
             local: LocalCids::new(cids.clone(), local),
             remote: destination,
             route: Route::new(remote, None, true),
             keyring,
-            first_flight: FirstFlight::of_client(version, destination).with_token(token),
+            first_flight: FirstFlight::of_client(versions, version, destination).with_token(token),
         };
         let mut connection = Self::assemble(parts, &transport, endpoint, entropy, now);
-        connection.find_observer(&params);
+        connection.find_observer();
         match connection.handshake.start() {
             Ok(progress) => connection.apply_progress(progress, now).map_err(|failure| match failure {
                 Failure::Tls(error) => error,
@@ -128,37 +127,41 @@ impl Connection {
         setup: &ServerSetup,
         endpoint: &EndpointConfig,
         mut entropy: Box<dyn Entropy>,
-    ) -> Result<Self, TlsError> {
+    ) -> Self {
         let cids = &endpoint.cids;
         let local = cids.generate(entropy.as_mut());
         let transport = config.transport.in_range();
         let mut ids = LocalCids::new(cids.clone(), local);
-        let params = TransportParameters {
+        let parameters = TransportParameters {
             preferred_address: preferred_address(&transport, &mut ids, entropy.as_mut()),
             original_destination_connection_id: Some(setup.original_destination),
             retry_source_connection_id: setup.retry_source,
             stateless_reset_token: Some(cids.reset_token(&local)),
             ..local_parameters(&transport, setup.version, local, entropy.as_mut())
         };
-        let mut encoded = Vec::new();
-        params.write(&mut encoded);
-        let terms = || EarlyTerms {
-            limits: params.early_limits().to_vec(),
-            application: Arc::clone(&config.early_promise),
+        let opening = Opening {
+            tls: config.tls.clone(),
+            parameters,
+            promise: Arc::clone(&config.early_promise),
+            versions: transport.versions,
+            original: setup.version,
+            reserved: Version::reserved(entropy.next_u64() as u32),
+            held: Vec::new(),
         };
-        let tls = TlsSession::server_under(setup.version, &config.tls, encoded, terms)?;
         let mut keyring = Keyring::new();
         let (client, server) = initial_secrets(setup.version, &setup.initial_destination);
         keyring.install(Level::Initial, &server, &client);
         let validated = setup.retry_source.is_some() || setup.is_known;
         let parts = Parts {
             side: Side::Server,
-            tls,
+            handshake: Handshake::of_server(opening),
+            client: None,
             local: ids,
             remote: setup.peer_source,
             route: Route::new(setup.remote, setup.local_ip, validated),
             keyring,
             first_flight: FirstFlight::of_server(
+                transport.versions,
                 setup.version,
                 setup.original_destination,
                 setup.retry_source,
@@ -169,8 +172,8 @@ impl Connection {
         let tokens = setup.tokens.clone();
         let mut connection =
             Self { membership, tokens, ..Self::assemble(parts, &transport, endpoint, entropy, now) };
-        connection.find_observer(&params);
-        Ok(connection)
+        connection.find_observer();
+        connection
     }
 
     /// Gives the connection a place among those of its client's address, until it is dropped.
@@ -181,12 +184,12 @@ impl Connection {
         self.membership.set_place(place);
     }
 
-    /// Asks whether somebody wants to see the connection, which has told the peer these parameters.
-    fn find_observer(&mut self, local: &TransportParameters) {
+    /// Asks whether somebody wants to see the connection.
+    fn find_observer(&mut self) {
         if let Some(factory) = self.config.observers.clone()
             && let Some(observer) = factory.observer(&self.start_of_trace())
         {
-            self.watch(observer, local);
+            self.watch(observer);
         }
     }
 
@@ -220,7 +223,7 @@ impl Connection {
             config: Arc::clone(config),
             clock: Clock::new(now),
             keyring: parts.keyring,
-            handshake: Handshake::new(parts.side, parts.tls),
+            handshake: parts.handshake,
             acks: [
                 at_once(Space::Initial),
                 at_once(Space::Handshake),
@@ -237,6 +240,7 @@ impl Connection {
             memory,
             membership: Membership::default(),
             first_flight: parts.first_flight,
+            client: parts.client,
             peer: TransportParameters::default(),
             early: EarlyPackets::default(),
             early_data: EarlyData::None,
@@ -249,6 +253,13 @@ impl Connection {
             entropy,
         }
     }
+}
+
+/// The ID to which a client sends its first Initial: at least 8 unpredictable bytes (RFC 9000 §7.2).
+pub(super) fn first_destination(entropy: &mut dyn Entropy) -> ConnectionId {
+    let mut destination = [0; 16];
+    entropy.fill(&mut destination);
+    ConnectionId::new(&destination).expect("16 bytes")
 }
 
 /// The address where the server prefers to be reached, with its own connection ID (RFC 9000 §9.6).
@@ -301,46 +312,5 @@ fn datagrams_config(config: &TransportConfig) -> DatagramsConfig {
         incoming_bytes: config.datagram_receive_buffer,
         outgoing_bytes: config.datagram_send_buffer,
         ..DatagramsConfig::default()
-    }
-}
-
-fn local_parameters(
-    config: &TransportConfig,
-    version: Version,
-    source: ConnectionId,
-    entropy: &mut dyn Entropy,
-) -> TransportParameters {
-    let random = entropy.next_u64();
-    let mut parameters = fixed_parameters(config, version, source);
-    if let Some(information) = &mut parameters.version_information {
-        // RFC 9368 §3: a reserved version keeps peers used to versions that they do not know.
-        information.available.push(Version::reserved((random >> 32) as u32));
-    }
-    TransportParameters { grease: Some(((random >> 8) as u32, random as u8 % 17)), ..parameters }
-}
-
-fn fixed_parameters(config: &TransportConfig, version: Version, source: ConnectionId) -> TransportParameters {
-    TransportParameters {
-        max_idle_timeout: config.idle_timeout.unwrap_or(Duration::ZERO),
-        max_udp_payload_size: u64::from(config.max_udp_payload_size),
-        initial_max_data: config.receive_window,
-        initial_max_stream_data_bidi_local: config.stream_receive_window,
-        initial_max_stream_data_bidi_remote: config.stream_receive_window,
-        initial_max_stream_data_uni: config.stream_receive_window,
-        initial_max_streams_bidi: config.max_streams_bidi,
-        initial_max_streams_uni: config.max_streams_uni,
-        ack_delay_exponent: ACK_DELAY_EXPONENT,
-        max_ack_delay: config.max_ack_delay,
-        active_connection_id_limit: ACTIVE_LIMIT,
-        initial_source_connection_id: Some(source),
-        reset_stream_at: true,
-        grease_quic_bit: config.grease_quic_bit,
-        version_information: Some(VersionInformation {
-            chosen: version.number(),
-            available: Version::spoken().map(Version::number).collect(),
-        }),
-        max_datagram_frame_size: config.max_datagram_frame_size,
-        disable_active_migration: !config.allows_migration,
-        ..TransportParameters::default()
     }
 }

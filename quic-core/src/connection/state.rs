@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     charges::Charges, early::EarlyPackets, flood::FloodGuard, limited::Limited, membership::Membership,
-    outgoing::Outgoing, seen::Seen,
+    outgoing::Outgoing, seen::Seen, start::ClientStart,
 };
 use crate::{
     acks::AckTracker,
@@ -55,6 +55,8 @@ pub struct Connection {
     pub(super) memory: Charges,
     pub(super) membership: Membership,
     pub(super) first_flight: FirstFlight,
+    /// What a client needs to begin again in another version, until it hears from the server.
+    pub(super) client: Option<Box<ClientStart>>,
     /// The peer's parameters; defaults until they arrive.
     pub(super) peer: TransportParameters,
     pub(super) early: EarlyPackets,

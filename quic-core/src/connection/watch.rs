@@ -11,14 +11,12 @@ use crate::{
     event::{EarlyData, Event},
     frame::Ack,
     ids::{Level, PathId, Side, Space, StreamId},
-    params::TransportParameters,
     path::Path,
     recovery::TimerKind,
     trace::{
         ConnectionStart, ConnectionState, KeyUpdate, LayerEvent, LossTrigger, MigrationState, Observer,
         PathMetrics, RecoveryTimer, StreamChange, TimerChange, TraceEvent,
     },
-    version::Version,
 };
 
 /// The levels, in the order of their numbers.
@@ -46,8 +44,7 @@ impl Connection {
     /// [`TransportConfig::observers`](crate::TransportConfig::observers). It is first shown what the connection began
     /// with, and the first of several observers also how things stand.
     pub fn add_observer(&mut self, observer: Box<dyn Observer>) {
-        let local = self.parameters_as_told();
-        self.watch(observer, &local);
+        self.watch(observer);
     }
 
     /// Whether somebody observes the connection.
@@ -78,11 +75,14 @@ impl Connection {
         }
     }
 
-    /// The observer sees the connection from now on. `local` are the parameters that this end has told, or will.
-    pub(super) fn watch(&mut self, mut observer: Box<dyn Observer>, local: &TransportParameters) {
+    /// The observer sees the connection from now on.
+    pub(super) fn watch(&mut self, mut observer: Box<dyn Observer>) {
         let (now, side, start) = (self.clock.last(), self.side, self.start_of_trace());
         observer.on_event(now, &TraceEvent::Started(&start));
-        observer.on_event(now, &TraceEvent::ParametersSet { owner: side, observer: side, parameters: local });
+        if self.out.seen.as_ref().is_some_and(|seen| seen.local_parameters) {
+            let parameters = &self.parameters_as_told();
+            observer.on_event(now, &TraceEvent::ParametersSet { owner: side, observer: side, parameters });
+        }
         self.out.trace.add(observer);
         if self.out.seen.is_some() {
             return;
@@ -102,7 +102,8 @@ impl Connection {
         if !self.out.trace.is_on() {
             return;
         }
-        let local: Vec<u32> = Version::spoken().map(Version::number).collect();
+        let accepted = self.config.versions.accepted().iter();
+        let local: Vec<u32> = accepted.map(|version| version.number()).collect();
         let chosen = self.first_flight.version().number();
         let told = self.peer.version_information.as_ref().map_or(&[][..], |info| &info.available);
         self.out.trace.emit(now, || TraceEvent::VersionChosen { chosen, local: &local, peer: told });
@@ -225,8 +226,18 @@ impl Connection {
             }
             self.out.trace.emit(now, || TraceEvent::EarlyData(self.early_data));
         }
+        // A server has parameters once it has chosen a version (RFC 9368 §4).
+        if !seen.local_parameters && self.handshake.tls().is_some() {
+            seen.local_parameters = true;
+            let (owner, parameters) = (self.side, self.parameters_as_told());
+            self.out.trace.emit(now, || TraceEvent::ParametersSet {
+                owner,
+                observer: owner,
+                parameters: &parameters,
+            });
+        }
         if !seen.alpn
-            && let Some(chosen) = self.handshake.tls().alpn_protocol()
+            && let Some(chosen) = self.handshake.tls().and_then(|tls| tls.alpn_protocol())
         {
             seen.alpn = true;
             self.out.trace.emit(now, || TraceEvent::AlpnChosen(chosen));

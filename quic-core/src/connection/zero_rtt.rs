@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::{Connection, close::Failure};
 use crate::{
     base::Timestamp,
-    crypto::{MAX_APPLICATION, Secret},
+    crypto::{MAX_APPLICATION, Secret, TlsSession},
     event::{EarlyData, Event},
     handshake::check_early_limits,
     ids::{Level, Side, Space, StreamId},
@@ -56,7 +56,7 @@ impl Connection {
         parameters: &TransportParameters,
         now: Timestamp,
     ) -> Result<(), Failure> {
-        let accepted = self.handshake.tls().is_early_data_accepted();
+        let accepted = self.handshake.tls().is_some_and(TlsSession::is_early_data_accepted);
         if accepted {
             check_early_limits(&self.peer, parameters)?;
             self.early_data = EarlyData::Accepted;
@@ -72,7 +72,9 @@ impl Connection {
     pub(super) fn give_token(&mut self, now: Timestamp) {
         let Some(tokens) = self.tokens.as_ref().filter(|_| self.handshake.is_confirmed()) else { return };
         let ip = self.paths.active.route.remote.ip();
-        let token = tokens.seal_new(ip, self.clock.show(now), self.entropy.as_mut());
+        // RFC 9369 §5: it is of the negotiated version.
+        let version = self.first_flight.version();
+        let token = tokens.seal_new(version, ip, self.clock.show(now), self.entropy.as_mut());
         self.control.send_token(token);
     }
 }
@@ -97,15 +99,17 @@ impl Connection {
     /// settings of HTTP/3 (RFC 9114 §7.2.4.2), belongs there. More than 1024 bytes are not kept. Without
     /// [`ClientConfig::sessions`](crate::ClientConfig) nothing is.
     pub fn remember(&mut self, application: Bytes) {
-        if application.len() <= MAX_APPLICATION && self.side == Side::Client {
-            self.handshake.tls().remember(application);
+        if let Some(tls) = self.handshake.tls().filter(|_| self.side == Side::Client)
+            && application.len() <= MAX_APPLICATION
+        {
+            tls.remember(application);
         }
     }
 
     /// What an earlier connection has [kept](Self::remember) beside the session that this one resumes, or
     /// tries to. It holds for 0-RTT alone.
     pub fn remembered(&self) -> Option<&Bytes> {
-        self.handshake.tls().remembered()
+        self.handshake.tls()?.remembered()
     }
 }
 

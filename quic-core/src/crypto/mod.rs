@@ -3,6 +3,7 @@
 //! TLS runs in rustls. This crate protects packets itself, with ring or aws-lc-rs, from the secrets that the
 //! handshake yields. One derivation serves all levels, key updates and Initial packets.
 
+mod bound;
 mod initial;
 mod packet;
 mod resumption;
@@ -11,6 +12,7 @@ mod sessions;
 mod suite;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod tls;
 mod token;
 

@@ -14,7 +14,10 @@ use rustls::{
     pki_types::ServerName,
 };
 
-use crate::base::{Reader, varint};
+use crate::{
+    base::{Reader, varint},
+    version::Version,
+};
 
 /// How many sessions of a server are kept; the oldest goes first. A client may make several connections at once.
 const SESSIONS: usize = 8;
@@ -29,7 +32,9 @@ pub(crate) const MAX_TOKEN: usize = 512;
 /// The most that an application may have kept beside a session, in bytes.
 pub(crate) const MAX_APPLICATION: usize = 1 << 10;
 /// The first byte of an export.
-const EXPORT_VERSION: u8 = 1;
+const EXPORT_VERSION: u8 = 2;
+/// The first byte of an export whose tokens are all of QUIC version 1.
+const EXPORT_OF_VERSION_1: u8 = 1;
 
 /// What a client remembers of the servers that it was connected to, so that later connections begin faster:
 ///
@@ -37,7 +42,7 @@ const EXPORT_VERSION: u8 = 1;
 ///   the transport parameters and whatever the application remembers beside them, for 0-RTT (RFC 9000 §7.4.1);
 /// * address tokens, each used once, which spare a Retry (RFC 9000 §8.1.3).
 ///
-/// Servers are told apart by name and port. Connections and clients may share a cache: clones are one cache.
+/// Both serve connections of the QUIC version that they are from alone (RFC 9369 §5). Servers are told apart by name and port. Connections and clients may share a cache: clones are one cache.
 /// A session resumes only for a client with the very same certificate verifier, because who resumes verifies
 /// nothing. A day after the certificate was verified it is verified again, however often the client has resumed
 /// since (RFC 8446 §4.6.1).
@@ -89,10 +94,15 @@ struct Server {
     used: u64,
     group: Option<NamedGroup>,
     sessions: VecDeque<Session>,
-    tokens: VecDeque<Bytes>,
+    tokens: VecDeque<Token>,
 }
 
+/// An address token, and the version of the connection that it is from.
+type Token = (Version, Bytes);
+
 struct Session {
+    /// The version of the connection that it is from.
+    version: Version,
     /// The connection that it is from.
     connection: u64,
     /// When that connection, or the one that it resumed from, began and verified the certificate: Unix time in
@@ -128,13 +138,13 @@ impl SessionCache {
     pub fn from_bytes(servers: usize, bytes: &[u8]) -> Result<Self, SessionCacheError> {
         let cache = Self::new(servers);
         let mut r = Reader::new(bytes);
-        match r.u8() {
-            Ok(EXPORT_VERSION) => {}
+        let format = match r.u8() {
+            Ok(format @ (EXPORT_VERSION | EXPORT_OF_VERSION_1)) => format,
             Ok(other) => return Err(SessionCacheError::Version(other)),
             Err(_) => return Err(SessionCacheError::Damaged),
-        }
+        };
         while !r.is_empty() {
-            let (key, tokens) = read_server(&mut r).ok_or(SessionCacheError::Damaged)?;
+            let (key, tokens) = read_server(&mut r, format).ok_or(SessionCacheError::Damaged)?;
             let mut memory = cache.lock();
             let Some(server) = memory.server(&key) else { continue };
             server.tokens.extend(tokens);
@@ -157,7 +167,10 @@ impl SessionCache {
             put(&mut out, key.name.as_bytes());
             out.extend(key.port.to_be_bytes());
             varint::put(&mut out, server.tokens.len() as u64);
-            server.tokens.iter().for_each(|token| put(&mut out, token));
+            for (version, token) in &server.tokens {
+                out.extend(version.number().to_be_bytes());
+                put(&mut out, token);
+            }
         }
         out
     }
@@ -197,15 +210,18 @@ fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-fn read_server(r: &mut Reader<'_>) -> Option<(ServerKey, Vec<Bytes>)> {
+fn read_server(r: &mut Reader<'_>, format: u8) -> Option<(ServerKey, Vec<Token>)> {
     let length = r.varint().ok()?;
     let name = std::str::from_utf8(r.bytes_u64(length).ok()?).ok()?.to_owned();
     let port = r.u16().ok()?;
     let count = r.varint().ok().filter(|count| (1..=TOKENS as u64).contains(count))?;
     let mut tokens = Vec::new();
     for _ in 0..count {
+        let version = if format == EXPORT_OF_VERSION_1 { Version::V1.number() } else { r.u32().ok()? };
         let length = r.varint().ok().filter(|length| (1..=MAX_TOKEN as u64).contains(length))?;
-        tokens.push(Bytes::copy_from_slice(r.bytes_u64(length).ok()?));
+        let token = Bytes::copy_from_slice(r.bytes_u64(length).ok()?);
+        // A token of a version that this stack does not speak is of no use.
+        tokens.extend(Version::from_number(version).map(|version| (version, token)));
     }
     Some((ServerKey { name, port }, tokens))
 }
@@ -250,14 +266,17 @@ pub(super) struct Taken {
 }
 
 impl Seat {
-    /// Takes the latest session out whose protocol is one of `protocols`. An empty list permits connections
-    /// without ALPN alone. Those whose certificate has to be verified again at `now`, in Unix time, are forgotten.
-    pub(super) fn take_session(&self, protocols: &[Vec<u8>], now: u64) -> Option<Taken> {
+    /// Takes the latest session of `version` out whose protocol is one of `protocols`. An empty list permits
+    /// connections without ALPN alone. Those whose certificate has to be verified again at `now`, in Unix time, are
+    /// forgotten.
+    pub(super) fn take_session(&self, version: Version, protocols: &[Vec<u8>], now: u64) -> Option<Taken> {
         let mut memory = self.cache.lock();
         let server = memory.servers.get_mut(&self.key)?;
         server.sessions.retain(|session| now.saturating_sub(session.verified) < VERIFIED_FOR);
         let offered = |session: &Session| {
-            protocols.contains(&session.protocol) || protocols.is_empty() && session.protocol.is_empty()
+            session.version == version
+                && (protocols.contains(&session.protocol)
+                    || protocols.is_empty() && session.protocol.is_empty())
         };
         let at = server.sessions.iter().rposition(offered)?;
         let Session { verified, protocol, application, value, .. } = server.sessions.remove(at)?;
@@ -274,8 +293,17 @@ impl Seat {
         }
     }
 
-    /// The server has sent an address token for a later connection (RFC 9000 §8.1.3).
-    pub(crate) fn insert_token(&self, token: &[u8]) {
+    /// The version of the latest session, or else of the latest token. A server that gave one for a version will
+    /// accept the version later on, too (RFC 9369 §6).
+    pub(crate) fn version(&self) -> Option<Version> {
+        let memory = self.cache.lock();
+        let server = memory.servers.get(&self.key)?;
+        let of_session = server.sessions.back().map(|session| session.version);
+        of_session.or_else(|| server.tokens.back().map(|(version, _)| *version))
+    }
+
+    /// The server has sent an address token for a later connection of `version` (RFC 9000 §8.1.3).
+    pub(crate) fn insert_token(&self, version: Version, token: &[u8]) {
         if token.len() > MAX_TOKEN {
             return;
         }
@@ -284,13 +312,16 @@ impl Seat {
         if server.tokens.len() >= TOKENS {
             server.tokens.pop_front();
         }
-        server.tokens.push_back(Bytes::copy_from_slice(token));
+        server.tokens.push_back((version, Bytes::copy_from_slice(token)));
     }
 
-    /// Takes the latest address token out: another connection with the same token would be linked to this one
+    /// Takes the latest address token of `version` out: another connection with the same token would be linked to this one
     /// (RFC 9000 §8.1.3).
-    pub(crate) fn take_token(&self) -> Option<Bytes> {
-        self.cache.lock().servers.get_mut(&self.key)?.tokens.pop_back()
+    pub(crate) fn take_token(&self, version: Version) -> Option<Bytes> {
+        let mut memory = self.cache.lock();
+        let tokens = &mut memory.servers.get_mut(&self.key)?.tokens;
+        let at = tokens.iter().rposition(|(of, _)| *of == version)?;
+        tokens.remove(at).map(|(_, token)| token)
     }
 }
 
@@ -305,19 +336,26 @@ pub(super) struct SeatStore {
 }
 
 /// What sessions of this connection get beside them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Own {
+    version: Version,
     verified: u64,
     protocol: Vec<u8>,
     application: Option<Bytes>,
 }
 
 impl SeatStore {
-    /// Offers a session with the time at which its certificate was verified, if there is one. `now` is Unix
-    /// time in seconds.
-    pub(super) fn new(seat: Seat, offered: Option<(Tls13ClientSessionValue, u64)>, now: u64) -> Self {
+    /// Offers a session with the time at which its certificate was verified, if there is one. The connection
+    /// begins with `version`. `now` is Unix time in seconds.
+    pub(super) fn new(
+        seat: Seat,
+        version: Version,
+        offered: Option<(Tls13ClientSessionValue, u64)>,
+        now: u64,
+    ) -> Self {
         let (value, verified) = offered.unzip();
-        let own = Own { verified: verified.unwrap_or(now), ..Own::default() };
+        let verified = verified.unwrap_or(now);
+        let own = Own { version, verified, protocol: Vec::new(), application: None };
         Self { seat, offered: Mutex::new(value), began: now, own: Mutex::new(own) }
     }
 
@@ -325,9 +363,10 @@ impl SeatStore {
         &self.seat
     }
 
-    /// The handshake is complete. Tickets come later (RFC 8446 §4.6.1).
-    pub(super) fn on_complete(&self, protocol: Option<&[u8]>, resumed: bool) {
+    /// The handshake is complete in `version`. Tickets come later (RFC 8446 §4.6.1).
+    pub(super) fn on_complete(&self, version: Version, protocol: Option<&[u8]>, resumed: bool) {
         let mut own = self.own();
+        own.version = version;
         own.protocol = protocol.unwrap_or_default().to_vec();
         if !resumed {
             own.verified = self.began;
@@ -364,9 +403,9 @@ impl ClientSessionStore for SeatStore {
     fn remove_tls12_session(&self, _: &ServerName<'static>) {}
 
     fn insert_tls13_ticket(&self, _: ServerName<'static>, value: Tls13ClientSessionValue) {
-        let (verified, protocol, application) = {
+        let (version, verified, protocol, application) = {
             let own = self.own();
-            (own.verified, own.protocol.clone(), own.application.clone())
+            (own.version, own.verified, own.protocol.clone(), own.application.clone())
         };
         let mut memory = self.seat.cache.lock();
         let Some(server) = memory.server(&self.seat.key) else { return };
@@ -374,7 +413,7 @@ impl ClientSessionStore for SeatStore {
             server.sessions.pop_front();
         }
         let connection = self.seat.connection;
-        server.sessions.push_back(Session { connection, verified, protocol, application, value });
+        server.sessions.push_back(Session { version, connection, verified, protocol, application, value });
     }
 
     fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
@@ -387,18 +426,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use Version::{V1, V2};
 
     fn tokens(cache: &SessionCache, name: &str) -> Vec<Bytes> {
-        std::iter::from_fn(|| cache.seat(name, 443).take_token()).collect()
+        std::iter::from_fn(|| cache.seat(name, 443).take_token(V1)).collect()
     }
 
     #[test]
     fn a_token_is_used_once_and_for_its_server_alone() {
         let cache = SessionCache::new(8);
-        cache.seat("Example.org", 443).insert_token(b"one");
-        cache.seat("example.org", 443).insert_token(b"two");
-        assert_eq!(cache.seat("example.org", 444).take_token(), None, "another port");
-        assert_eq!(cache.seat("example.net", 443).take_token(), None, "another name");
+        cache.seat("Example.org", 443).insert_token(V1, b"one");
+        cache.seat("example.org", 443).insert_token(V1, b"two");
+        assert_eq!(cache.seat("example.org", 444).take_token(V1), None, "another port");
+        assert_eq!(cache.seat("example.net", 443).take_token(V1), None, "another name");
         assert_eq!(tokens(&cache.clone(), "example.org"), ["two", "one"], "the latest first");
         assert_eq!(tokens(&cache, "example.org"), [""; 0], "and none again");
     }
@@ -409,9 +449,9 @@ mod tests {
         let cache = SessionCache::new(3);
         for server in 0..10_u8 {
             let seat = cache.seat(&format!("server{server}"), 443);
-            seat.insert_token(&[1; MAX_TOKEN + 1]);
+            seat.insert_token(V1, &[1; MAX_TOKEN + 1]);
             for nth in 0..100 {
-                seat.insert_token(&[nth; MAX_TOKEN]);
+                seat.insert_token(V1, &[nth; MAX_TOKEN]);
             }
         }
         assert_eq!(cache.servers(), 3);
@@ -419,7 +459,7 @@ mod tests {
         let kept: Vec<_> = tokens(&cache, "server7").iter().map(|token| (token[0], token.len())).collect();
         assert_eq!(kept, [(99, MAX_TOKEN), (98, MAX_TOKEN), (97, MAX_TOKEN), (96, MAX_TOKEN)]);
         let none = SessionCache::new(0);
-        none.seat("a", 1).insert_token(b"token");
+        none.seat("a", 1).insert_token(V1, b"token");
         assert_eq!(none.servers(), 0);
         cache.clear();
         assert_eq!(cache.servers(), 0);
@@ -429,7 +469,7 @@ mod tests {
     fn an_export_brings_tokens_back_and_damage_is_told() {
         let cache = SessionCache::new(8);
         for (name, token) in [("b", &b"first"[..]), ("a", b"second"), ("b", b"third")] {
-            cache.seat(name, 443).insert_token(token);
+            cache.seat(name, 443).insert_token(V1, token);
         }
         let bytes = cache.to_bytes();
         let again = SessionCache::from_bytes(8, &bytes).expect("an export");
@@ -447,6 +487,39 @@ mod tests {
         assert_eq!(told(&[EXPORT_VERSION]), Ok(0));
         assert_eq!(told(&bytes[..bytes.len() - 1]), Err(SessionCacheError::Damaged));
         assert_eq!(told(&[&bytes[..], &[5]].concat()), Err(SessionCacheError::Damaged));
+    }
+
+    /// RFC 9369 §5.
+    #[test]
+    fn tokens_are_for_connections_of_their_version() {
+        let cache = SessionCache::new(8);
+        let seat = cache.seat("example.org", 443);
+        assert_eq!(seat.version(), None);
+        seat.insert_token(V2, b"new");
+        seat.insert_token(V1, b"old");
+        assert_eq!(seat.version(), Some(V1), "the latest");
+        let again = SessionCache::from_bytes(8, &cache.to_bytes()).expect("an export");
+        let seat = again.seat("example.org", 443);
+        assert_eq!(seat.take_token(V2).as_deref(), Some(&b"new"[..]));
+        assert_eq!((seat.take_token(V2), seat.version()), (None, Some(V1)));
+        assert_eq!(seat.take_token(V1).as_deref(), Some(&b"old"[..]));
+    }
+
+    #[test]
+    fn an_export_from_before_version_2_is_still_read() {
+        let mut export = vec![EXPORT_OF_VERSION_1];
+        put(&mut export, b"example.org");
+        export.extend([1, 0xbb, 1]);
+        put(&mut export, b"token");
+        let cache = SessionCache::from_bytes(8, &export).expect("an export");
+        assert_eq!(tokens(&cache, "example.org"), ["token"]);
+        // And one of a version that comes after this stack: its token is left out.
+        let mut export = vec![EXPORT_VERSION];
+        put(&mut export, b"example.org");
+        export.extend([1, 0xbb, 1, 0, 0, 0, 9]);
+        put(&mut export, b"token");
+        let cache = SessionCache::from_bytes(8, &export).expect("an export");
+        assert_eq!(tokens(&cache, "example.org"), [""; 0]);
     }
 
     proptest! {

@@ -1,3 +1,5 @@
+mod v2;
+
 use super::*;
 use crate::{ids::ConnectionId, packet, version::Version};
 

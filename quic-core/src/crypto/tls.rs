@@ -1,5 +1,5 @@
 //! The TLS 1.3 handshake, by rustls. Besides this file, only those that hold TLS sessions for later name
-//! rustls: `sessions.rs` at a client, `resumption.rs` at a server.
+//! rustls: `sessions.rs` at a client, `resumption.rs` and `bound.rs` at a server.
 //!
 //! rustls hands out traffic secrets through its key log. Each session has its own tap, which takes the
 //! secrets, passes them on to the user's key log (SSLKEYLOGFILE), and wipes them once the packet keys are
@@ -17,8 +17,10 @@ use zeroize::Zeroizing;
 
 use super::{
     Secret, Suite,
+    bound::Bound,
     resumption::{EarlyTerms, Resumption, Store, StoreUnderTerms},
     sessions::{Seat, SeatStore},
+    tickets::TicketFilter,
 };
 use crate::version::Version;
 
@@ -71,6 +73,12 @@ impl TlsServerConfig {
         let mut config = rustls::ServerConfig::clone(&self.config);
         let store = resumption.apply(&mut config);
         Self { config: Arc::new(config), store }
+    }
+
+    /// Finds out whether the TLS library accepts the configuration.
+    pub(crate) fn check(&self) -> Result<(), TlsError> {
+        let session = quic::ServerConnection::new(Arc::clone(&self.config), RULES, Vec::new());
+        session.map(drop).map_err(|error| setup_error(&error))
     }
 }
 
@@ -165,8 +173,12 @@ const RULES: quic::Version = quic::Version::V1;
 
 /// One connection's TLS session.
 pub struct TlsSession {
-    /// The version of the packets that the secrets protect.
+    /// The version of the packets that the secrets protect, except those of 0-RTT packets.
     version: Version,
+    /// The version of 0-RTT packets: that in which the client opened the connection (RFC 9369 §4.1).
+    original: Version,
+    /// Takes tickets out of what a client reads, if nothing may be resumed with them.
+    filter: Option<TicketFilter>,
     inner: quic::Connection,
     tap: Arc<Tap>,
     /// Where a client's session goes.
@@ -231,7 +243,7 @@ impl TlsSession {
         let (mut store, mut remembered) = (None, None);
         if let Some(seat) = seat {
             let now = config.time_provider.current_time().map_or(0, |time| time.as_secs());
-            let taken = seat.take_session(&protocols, now);
+            let taken = seat.take_session(version, &protocols, now);
             let mut offered = None;
             if let Some(taken) = taken {
                 if early_data && taken.value.max_early_data_size() > 0 {
@@ -241,27 +253,43 @@ impl TlsSession {
                 remembered = taken.application;
                 offered = Some((taken.value, taken.verified));
             }
-            let seated = Arc::new(SeatStore::new(seat, offered, now));
+            let seated = Arc::new(SeatStore::new(seat, version, offered, now));
             config.resumption =
                 rustls::client::Resumption::store(Arc::clone(&seated) as Arc<dyn ClientSessionStore>);
             store = Some(seated);
+        } else if version != Version::PREFERRED {
+            // RFC 9369 §5: the configuration's own store does not know of which version a session is. Those of one
+            // version alone go there.
+            config.resumption = rustls::client::Resumption::disabled();
         }
         let inner = quic::ClientConnection::new_with_alpn(Arc::new(config), RULES, name, params, protocols)
             .map_err(|error| setup_error(&error))?;
-        Ok(Self { version, inner: quic::Connection::Client(inner), tap, store, remembered, failure: None })
+        let inner = quic::Connection::Client(inner);
+        let filter = None;
+        Ok(Self { version, original: version, filter, inner, tap, store, remembered, failure: None })
+    }
+
+    /// The server has moved the connection of this client to another version (RFC 9369 §4.1), before any
+    /// handshake data came from it.
+    pub(crate) fn set_version(&mut self, version: Version) {
+        self.version = version;
+        if self.store.is_none() && version != Version::PREFERRED {
+            self.filter = Some(TicketFilter::default());
+        }
     }
 
     /// A server's session. `params` are the encoded transport parameters. 0-RTT is refused.
     pub fn server(version: Version, config: &TlsServerConfig, params: Vec<u8>) -> Result<Self, TlsError> {
         let mut inner = rustls::ServerConfig::clone(&config.config);
         inner.max_early_data_size = 0;
-        Self::server_by(version, inner, params)
+        Self::server_by(version, version, inner, params)
     }
 
     /// A server's session, which accepts 0-RTT if the configuration permits it and the client relies on no
-    /// better terms.
+    /// better terms. The client has opened the connection in the version `original`.
     pub(crate) fn server_under(
         version: Version,
+        original: Version,
         config: &TlsServerConfig,
         params: Vec<u8>,
         terms: impl FnOnce() -> EarlyTerms,
@@ -270,20 +298,23 @@ impl TlsSession {
         if let Some(store) = &config.store {
             inner.session_storage = Arc::new(StoreUnderTerms { store: Arc::clone(store), terms: terms() });
         }
-        Self::server_by(version, inner, params)
+        Self::server_by(version, original, inner, params)
     }
 
     fn server_by(
         version: Version,
+        original: Version,
         mut config: rustls::ServerConfig,
         params: Vec<u8>,
     ) -> Result<Self, TlsError> {
         let tap = Tap::new(config.key_log);
         config.key_log = Arc::clone(&tap) as Arc<dyn rustls::KeyLog>;
+        config.session_storage = Bound::new(config.session_storage, version, original);
+        config.ticketer = Bound::new(config.ticketer, version, original);
         let inner = quic::ServerConnection::new(Arc::new(config), RULES, params)
             .map_err(|error| setup_error(&error))?;
         let inner = quic::Connection::Server(inner);
-        Ok(Self { version, inner, tap, store: None, remembered: None, failure: None })
+        Ok(Self { version, original, filter: None, inner, tap, store: None, remembered: None, failure: None })
     }
 
     /// The secret of 0-RTT packets, once: at a client that offers 0-RTT from the beginning, at a server from
@@ -292,7 +323,7 @@ impl TlsSession {
         let secret = self.tap.take(EARLY)?;
         // A server announces the secret before it decides.
         self.inner.zero_rtt_keys()?;
-        Secret::new(self.version, self.suite()?, &secret)
+        Secret::new(self.original, self.suite()?, &secret)
     }
 
     /// Whether the server has accepted a client's 0-RTT; known once the handshake is complete.
@@ -332,12 +363,18 @@ impl TlsSession {
     /// The handshake is complete: the sessions that come belong to its protocol.
     pub(crate) fn on_complete(&self) {
         if let Some(store) = &self.store {
-            store.on_complete(self.alpn_protocol(), self.is_resumed());
+            store.on_complete(self.version, self.alpn_protocol(), self.is_resumed());
         }
     }
 
     /// Takes handshake bytes that the peer sent, in order.
     pub fn read(&mut self, bytes: &[u8]) -> Result<(), TlsError> {
+        let passed;
+        let mut bytes = bytes;
+        if let Some(filter) = self.filter.as_mut().filter(|_| !self.inner.is_handshaking()) {
+            passed = filter.pass(bytes);
+            bytes = &passed;
+        }
         self.inner.read_hs(bytes).map_err(|error| {
             let alert = self.inner.alert().unwrap_or_else(|| alert_for(&error));
             let pending = rustls::PeerMisbehaved::KeyEpochWithPendingFragment;

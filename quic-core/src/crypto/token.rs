@@ -1,5 +1,6 @@
 //! Address tokens (RFC 9000 §8.1): those of Retry packets, which are bound to address, port and connection ID
-//! for seconds, and those of NEW_TOKEN frames, which are bound to the address alone, for later connections.
+//! for seconds, and those of NEW_TOKEN frames, which are bound to the address alone, for later connections. Both
+//! are bound to the QUIC version (RFC 9369 §4.1, §5).
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -9,6 +10,7 @@ use std::{
 use crate::{
     base::{Entropy, Reader, Timestamp, algorithms::aead},
     ids::ConnectionId,
+    version::Version,
 };
 
 const NONCE: usize = aead::NONCE_LEN;
@@ -31,10 +33,11 @@ pub(crate) enum Verdict {
     /// The client was given the token on an earlier connection from its address, which is therefore
     /// validated. The number tells tokens apart.
     Known(u64),
-    /// The token is that of a Retry packet of ours, but expired or presented by another client: the
-    /// connection is refused (RFC 9000 §8.1.2).
+    /// The token is that of a Retry packet of ours, but expired or presented by another client or in another
+    /// version: the connection is refused (RFC 9000 §8.1.2).
     Invalid,
-    /// The token is not ours, or too old, or of another address, and counts as absent (RFC 9000 §8.1.3).
+    /// The token is not ours, or too old, or of another address or version, and counts as absent (RFC 9000
+    /// §8.1.3).
     Unknown,
 }
 
@@ -85,17 +88,25 @@ impl TokenKey {
         self.origin.saturating_add(Duration::from_nanos(now.as_nanos()))
     }
 
-    /// A token for later connections of a client at `ip` (RFC 9000 §8.1.3).
-    pub(crate) fn seal_new(&self, ip: IpAddr, now: Timestamp, entropy: &mut dyn Entropy) -> Vec<u8> {
+    /// A token for later connections of a client at `ip` (RFC 9000 §8.1.3) that begin with `version`.
+    pub(crate) fn seal_new(
+        &self,
+        version: Version,
+        ip: IpAddr,
+        now: Timestamp,
+        entropy: &mut dyn Entropy,
+    ) -> Vec<u8> {
         let mut content = vec![KIND_NEW];
+        content.extend(version.number().to_be_bytes());
         content.extend(ip_bytes(ip));
         content.extend(self.unix_time(now).as_secs().to_be_bytes());
         self.seal(content, entropy)
     }
 
-    /// A token for a Retry that changes the connection ID from `original` to `retry_source`.
+    /// A token for a Retry of `version` that changes the connection ID from `original` to `retry_source`.
     pub(crate) fn seal_retry(
         &self,
+        version: Version,
         remote: &SocketAddr,
         original: &ConnectionId,
         retry_source: &ConnectionId,
@@ -103,6 +114,7 @@ impl TokenKey {
         entropy: &mut dyn Entropy,
     ) -> Vec<u8> {
         let mut content = vec![KIND_RETRY];
+        content.extend(version.number().to_be_bytes());
         content.extend(ip_bytes(remote.ip()));
         content.extend(remote.port().to_be_bytes());
         content.extend((now + RETRY_LIFETIME).as_nanos().to_be_bytes());
@@ -112,9 +124,10 @@ impl TokenKey {
         self.seal(content, entropy)
     }
 
-    /// Judges a token of an Initial from `remote` to `dcid`.
+    /// Judges a token of an Initial of `version` from `remote` to `dcid`.
     pub(crate) fn open(
         &self,
+        version: Version,
         token: &[u8],
         remote: &SocketAddr,
         dcid: &ConnectionId,
@@ -124,9 +137,17 @@ impl TokenKey {
         let number = u64::from_be_bytes(*nonce.first_chunk().expect("a nonce has twelve bytes"));
         let nonce = aead::Nonce::assume_unique_for_key(*nonce);
         let mut sealed = sealed.to_vec();
-        match self.key.open_in_place(nonce, aead::Aad::empty(), &mut sealed) {
-            Ok([KIND_RETRY, content @ ..]) => judge_retry(content, remote, dcid, now),
-            Ok([KIND_NEW, content @ ..]) if self.knows(content, remote.ip(), now) => Verdict::Known(number),
+        let Ok([kind, content @ ..]) = self.key.open_in_place(nonce, aead::Aad::empty(), &mut sealed) else {
+            return Verdict::Unknown;
+        };
+        let Some((of, content)) = content.split_first_chunk() else { return Verdict::Unknown };
+        let is_of_version = u32::from_be_bytes(*of) == version.number();
+        match *kind {
+            // RFC 9369 §4.1: a client stays with its version after a Retry.
+            KIND_RETRY if !is_of_version => Verdict::Invalid,
+            KIND_RETRY => judge_retry(content, remote, dcid, now),
+            // RFC 9369 §5: a token of another version counts for nothing.
+            KIND_NEW if is_of_version && self.knows(content, remote.ip(), now) => Verdict::Known(number),
             _ => Verdict::Unknown,
         }
     }
@@ -166,6 +187,7 @@ fn judge_retry(content: &[u8], remote: &SocketAddr, dcid: &ConnectionId, now: Ti
 mod tests {
     use super::*;
     use crate::base::SeededEntropy;
+    use Version::{V1, V2};
 
     fn id(text: &[u8]) -> ConnectionId {
         ConnectionId::new(text).expect("short")
@@ -185,11 +207,11 @@ mod tests {
         let remote: SocketAddr = "192.0.2.1:9".parse().unwrap();
         let at = |seconds: u64| Timestamp::from_nanos(seconds * 1_000_000_000);
         let (original, source) = (id(b"original"), id(b"retrysrc"));
-        let token = key.seal_retry(&remote, &original, &source, at(1_000), &mut entropy);
-        assert_eq!(key.open(&token, &remote, &source, at(1)), Verdict::Invalid);
-        assert_eq!(key.open(&token, &remote, &source, at(999)), Verdict::Invalid);
-        assert_eq!(key.open(&token, &remote, &source, at(1_000)), Verdict::Retried(original));
-        assert_eq!(key.open(&token, &remote, &source, at(1_031)), Verdict::Invalid);
+        let token = key.seal_retry(V1, &remote, &original, &source, at(1_000), &mut entropy);
+        assert_eq!(key.open(V1, &token, &remote, &source, at(1)), Verdict::Invalid);
+        assert_eq!(key.open(V1, &token, &remote, &source, at(999)), Verdict::Invalid);
+        assert_eq!(key.open(V1, &token, &remote, &source, at(1_000)), Verdict::Retried(original));
+        assert_eq!(key.open(V1, &token, &remote, &source, at(1_031)), Verdict::Invalid);
     }
 
     #[test]
@@ -197,32 +219,34 @@ mod tests {
         let key = keyed([1; 32]);
         let client: SocketAddr = "192.0.2.1:4433".parse().expect("an address");
         let other: SocketAddr = "192.0.2.1:4434".parse().expect("an address");
-        let token = key.seal_retry(&client, &id(b"original"), &id(b"retry"), NOW, &mut SeededEntropy::new(1));
-        assert_eq!(key.open(&token, &client, &id(b"retry"), NOW), Verdict::Retried(id(b"original")));
+        let token =
+            key.seal_retry(V1, &client, &id(b"original"), &id(b"retry"), NOW, &mut SeededEntropy::new(1));
+        assert_eq!(key.open(V1, &token, &client, &id(b"retry"), NOW), Verdict::Retried(id(b"original")));
         assert_eq!(
-            key.open(&token, &client, &id(b"retry"), NOW + RETRY_LIFETIME),
+            key.open(V1, &token, &client, &id(b"retry"), NOW + RETRY_LIFETIME),
             Verdict::Retried(id(b"original"))
         );
         let late = NOW + RETRY_LIFETIME + Duration::from_nanos(1);
-        assert_eq!(key.open(&token, &client, &id(b"retry"), late), Verdict::Invalid);
-        assert_eq!(key.open(&token, &other, &id(b"retry"), NOW), Verdict::Invalid);
-        assert_eq!(key.open(&token, &client, &id(b"retrx"), NOW), Verdict::Invalid);
+        assert_eq!(key.open(V1, &token, &client, &id(b"retry"), late), Verdict::Invalid);
+        assert_eq!(key.open(V1, &token, &other, &id(b"retry"), NOW), Verdict::Invalid);
+        assert_eq!(key.open(V1, &token, &client, &id(b"retrx"), NOW), Verdict::Invalid);
     }
 
     #[test]
     fn p08_garbage_counts_as_no_token() {
         let key = keyed([1; 32]);
         let client: SocketAddr = "[2001:db8::1]:4433".parse().expect("an address");
-        let token = key.seal_retry(&client, &id(b"original"), &id(b"retry"), NOW, &mut SeededEntropy::new(1));
+        let token =
+            key.seal_retry(V1, &client, &id(b"original"), &id(b"retry"), NOW, &mut SeededEntropy::new(1));
         for length in 0..token.len() {
-            assert_eq!(key.open(&token[..length], &client, &id(b"retry"), NOW), Verdict::Unknown);
+            assert_eq!(key.open(V1, &token[..length], &client, &id(b"retry"), NOW), Verdict::Unknown);
         }
         for at in 0..token.len() {
             let mut forged = token.clone();
             forged[at] ^= 0x10;
-            assert_eq!(key.open(&forged, &client, &id(b"retry"), NOW), Verdict::Unknown);
+            assert_eq!(key.open(V1, &forged, &client, &id(b"retry"), NOW), Verdict::Unknown);
         }
-        assert_eq!(keyed([2; 32]).open(&token, &client, &id(b"retry"), NOW), Verdict::Unknown);
+        assert_eq!(keyed([2; 32]).open(V1, &token, &client, &id(b"retry"), NOW), Verdict::Unknown);
     }
 
     #[test]
@@ -230,8 +254,8 @@ mod tests {
         let [client, elsewhere, mapped] = ["192.0.2.1:4433", "192.0.2.2:4433", "[::ffff:192.0.2.1]:9"]
             .map(|text| text.parse::<SocketAddr>().expect("an address"));
         let mut entropy = SeededEntropy::new(1);
-        let token = keyed([1; 32]).seal_new(client.ip(), NOW, &mut entropy);
-        let verdict = |key: &TokenKey, remote, now| match key.open(&token, &remote, &id(b"any"), now) {
+        let token = keyed([1; 32]).seal_new(V1, client.ip(), NOW, &mut entropy);
+        let verdict = |key: &TokenKey, remote, now| match key.open(V1, &token, &remote, &id(b"any"), now) {
             Verdict::Known(_) => true,
             verdict => {
                 assert_eq!(verdict, Verdict::Unknown, "it is never a reason to close");
@@ -248,14 +272,30 @@ mod tests {
         assert!(verdict(&later, client, Timestamp::from_nanos(1)));
         let early = TokenKey::new(&[1; 32], DAY, Duration::from_secs(999_000));
         assert!(!verdict(&early, client, Timestamp::from_nanos(1)), "a token from the future");
-        let other = ours.seal_new(client.ip(), NOW, &mut entropy);
-        let number = |token: &[u8]| ours.open(token, &client, &id(b"any"), NOW);
+        let other = ours.seal_new(V1, client.ip(), NOW, &mut entropy);
+        let number = |token: &[u8]| ours.open(V1, token, &client, &id(b"any"), NOW);
         assert_ne!(number(&token), number(&other), "tokens of the same moment differ");
         for at in 0..token.len() {
             let mut forged = token.clone();
             forged[at] ^= 0x10;
             assert_eq!(number(&forged), Verdict::Unknown);
             assert_eq!(number(&token[..at]), Verdict::Unknown);
+        }
+    }
+
+    /// RFC 9369 §4.1, §5.
+    #[test]
+    fn tokens_are_good_for_their_version_alone() {
+        let (key, mut entropy) = (keyed([1; 32]), SeededEntropy::new(1));
+        let client: SocketAddr = "192.0.2.1:4433".parse().expect("an address");
+        for (own, other) in [(V1, V2), (V2, V1)] {
+            let token = key.seal_new(own, client.ip(), NOW, &mut entropy);
+            assert!(matches!(key.open(own, &token, &client, &id(b"any"), NOW), Verdict::Known(_)));
+            assert_eq!(key.open(other, &token, &client, &id(b"any"), NOW), Verdict::Unknown);
+            let token = key.seal_retry(own, &client, &id(b"original"), &id(b"retry"), NOW, &mut entropy);
+            let verdict = Verdict::Retried(id(b"original"));
+            assert_eq!(key.open(own, &token, &client, &id(b"retry"), NOW), verdict);
+            assert_eq!(key.open(other, &token, &client, &id(b"retry"), NOW), Verdict::Invalid);
         }
     }
 }

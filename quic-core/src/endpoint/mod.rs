@@ -34,6 +34,7 @@ use crate::{
     ids::{ConnectionId, Side},
     packet::{self, Header, HeaderError, LongType, MIN_INITIAL_SIZE},
     stats::EndpointStats,
+    version::Version,
 };
 
 /// The smallest size of a client's first destination connection ID, in bytes (RFC 9000 §7.2).
@@ -44,6 +45,8 @@ const MIN_INITIAL_DCID: usize = 8;
 pub struct Endpoint {
     config: EndpointConfig,
     server: Option<(Arc<ServerConfig>, Arc<TokenKey>)>,
+    /// Why the TLS library refuses the server's configuration, if it does.
+    tls_problem: Option<TlsError>,
     entropy: EntropySource,
     table: Table,
     limiter: Limiter,
@@ -72,6 +75,7 @@ impl Endpoint {
         let mut endpoint = Self {
             config,
             server: None,
+            tls_problem: None,
             entropy: EntropySource(entropy),
             table: Table::default(),
             limiter,
@@ -84,6 +88,7 @@ impl Endpoint {
 
     /// Changes how new connections are accepted; those that exist keep their settings.
     pub fn set_server(&mut self, server: Option<Arc<ServerConfig>>) {
+        self.tls_problem = server.as_ref().and_then(|server| server.tls.check().err());
         self.server = server.map(|server| {
             let lifetime = server.address_tokens.unwrap_or_default();
             let key = TokenKey::new(&server.token_key, lifetime, server.unix_time_of_origin);
@@ -136,6 +141,10 @@ impl Endpoint {
         }
         match header {
             // RFC 9287 §3: only a connection can have agreed to a zero fixed bit.
+            Ok(Header::Long(long)) if !self.accepts(long.version) => {
+                let (version, size) = (long.version.number(), data.len());
+                self.on_unknown_version(now, meta, version, long.dcid.as_bytes(), long.scid.as_bytes(), size)
+            }
             Ok(Header::Long(_) | Header::Short(_) | Header::Retry(_)) if has_zero_fixed_bit(&data) => {
                 DatagramEvent::Dropped(DropReason::FixedBit)
             }
@@ -146,13 +155,18 @@ impl Endpoint {
                 DatagramEvent::Dropped(DropReason::UnknownConnection)
             }
             Ok(Header::Short(short)) => self.on_unknown_short(now, meta, &short.dcid, &data),
-            Ok(Header::UnknownVersion { dcid, scid, .. }) => {
-                self.on_unknown_version(now, meta, dcid, scid, data.len())
+            Ok(Header::UnknownVersion { version, dcid, scid }) => {
+                self.on_unknown_version(now, meta, version, dcid, scid, data.len())
             }
             Err(HeaderError::FixedBit) => DatagramEvent::Dropped(DropReason::FixedBit),
             Err(HeaderError::CidTooLong) => DatagramEvent::Dropped(DropReason::CidTooLong),
             Err(HeaderError::Truncated) => DatagramEvent::Dropped(DropReason::HeaderMalformed),
         }
+    }
+
+    /// Whether a server accepts connections of this version. An endpoint without a server has no say in it.
+    fn accepts(&self, version: Version) -> bool {
+        self.server.as_ref().is_none_or(|(server, _)| server.transport.versions.accepts(version))
     }
 
     /// The sibling whose connection a packet is for.
@@ -207,18 +221,23 @@ impl Endpoint {
             return DatagramEvent::Dropped(DropReason::DatagramTooSmall);
         }
         let token = &data[long.token.clone()];
-        let (before_retry, is_known) = match token_key.open(token, &meta.remote, &long.dcid, now) {
-            Verdict::Retried(original) => (Some(original), false),
-            // RFC 9000 §8.1.4: whoever saw a token could send it again from the client's address.
-            Verdict::Known(number) => (None, self.spent.spend(number)),
-            Verdict::Unknown => (None, false),
-            Verdict::Invalid => {
-                self.stats.invalid_tokens += 1;
-                let close =
-                    stateless::close(long.version, &long.dcid, &long.scid, TransportErrorCode::INVALID_TOKEN);
-                return respond(meta, close);
-            }
-        };
+        let (before_retry, is_known) =
+            match token_key.open(long.version, token, &meta.remote, &long.dcid, now) {
+                Verdict::Retried(original) => (Some(original), false),
+                // RFC 9000 §8.1.4: whoever saw a token could send it again from the client's address.
+                Verdict::Known(number) => (None, self.spent.spend(number)),
+                Verdict::Unknown => (None, false),
+                Verdict::Invalid => {
+                    self.stats.invalid_tokens += 1;
+                    let close = stateless::close(
+                        long.version,
+                        &long.dcid,
+                        &long.scid,
+                        TransportErrorCode::INVALID_TOKEN,
+                    );
+                    return respond(meta, close);
+                }
+            };
         if before_retry.is_none() && long.dcid.len() < MIN_INITIAL_DCID {
             return DatagramEvent::Dropped(DropReason::HeaderMalformed);
         }
@@ -265,15 +284,19 @@ impl Endpoint {
         &mut self,
         now: Timestamp,
         meta: &DatagramMeta,
+        version: u32,
         dcid: &[u8],
         scid: &[u8],
         size: usize,
     ) -> DatagramEvent {
-        if self.server.is_none() || size < MIN_INITIAL_SIZE || !self.limiter.permits(meta.remote, now) {
+        let server = self.server.as_ref().filter(|_| size >= MIN_INITIAL_SIZE);
+        let Some((server, _)) = server.filter(|_| self.limiter.permits(meta.remote, now)) else {
             return DatagramEvent::Dropped(DropReason::Version);
-        }
+        };
         self.stats.version_negotiations += 1;
-        respond(meta, stateless::version_negotiation(dcid, scid, self.entropy.0.as_mut()))
+        let offered = server.transport.versions;
+        let entropy = self.entropy.0.as_mut();
+        respond(meta, stateless::version_negotiation(offered.offered(), version, dcid, scid, entropy))
     }
 
     /// Opens a connection to `remote`, whose certificate must be valid for `server_name`.
@@ -325,6 +348,9 @@ impl Endpoint {
         incoming: Incoming,
     ) -> Result<(ConnectionHandle, Connection), AcceptError> {
         let Some((server, tokens)) = &self.server else { return Err(AcceptError::NoServer) };
+        if let Some(problem) = &self.tls_problem {
+            return Err(AcceptError::Tls(problem.clone()));
+        }
         if !self.config.budget.has_room_for(CONNECTION_COST) {
             return Err(AcceptError::Memory);
         }
@@ -343,7 +369,7 @@ impl Endpoint {
                 .then(|| Arc::clone(tokens)),
         };
         let entropy = self.entropy.0.fork();
-        let mut connection = Connection::server(now, server, &setup, &self.config, entropy)?;
+        let mut connection = Connection::server(now, server, &setup, &self.config, entropy);
         connection.handle_datagram(now, &incoming.meta, incoming.data);
         if connection.stats().packets_received == 0 {
             return Err(AcceptError::NotAuthentic);
@@ -366,7 +392,14 @@ impl Endpoint {
         let (_, token_key) = self.server.as_ref().filter(|_| !incoming.is_validated())?;
         let entropy = self.entropy.0.as_mut();
         let scid = self.config.cids.generate(entropy);
-        let token = token_key.seal_retry(&incoming.meta.remote, &incoming.dcid, &scid, now, entropy);
+        let token = token_key.seal_retry(
+            incoming.version,
+            &incoming.meta.remote,
+            &incoming.dcid,
+            &scid,
+            now,
+            entropy,
+        );
         let bytes = stateless::retry(incoming.version, &incoming.dcid, &incoming.scid, &scid, &token)?;
         self.stats.retries += 1;
         Some(Response { remote: incoming.meta.remote, local_ip: incoming.meta.local_ip, bytes })

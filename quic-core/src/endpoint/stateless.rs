@@ -35,11 +35,19 @@ pub(super) fn reset(token: &ResetToken, trigger: usize, entropy: &mut dyn Entrop
 }
 
 /// A Version Negotiation packet that echoes both connection IDs (RFC 9000 §17.2.1), with a reserved version
-/// among the offered ones (§6.3).
-pub(super) fn version_negotiation(dcid: &[u8], scid: &[u8], entropy: &mut dyn Entropy) -> Vec<u8> {
+/// among the offered ones (§6.3), but not `asked`, which the client has used.
+pub(super) fn version_negotiation(
+    offered: &[Version],
+    asked: u32,
+    dcid: &[u8],
+    scid: &[u8],
+    entropy: &mut dyn Entropy,
+) -> Vec<u8> {
     let random = entropy.next_u64();
-    let versions: Vec<u32> =
-        Version::spoken().map(Version::number).chain([Version::reserved(random as u32)]).collect();
+    let reserved = Version::reserved(random as u32);
+    // RFC 9000 §6.2: a client ignores the packet if it names the client's version.
+    let reserved = if reserved == asked { Version::reserved(!random as u32) } else { reserved };
+    let versions: Vec<u32> = offered.iter().map(|version| version.number()).chain([reserved]).collect();
     let mut bytes = vec![0; 7 + 2 * 255 + 4 * versions.len()];
     let mut w = Writer::new(&mut bytes);
     let written = write_version_negotiation(&mut w, scid, dcid, &versions, (random >> 32) as u8);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{TransportErrorCode, Violation};
+use crate::version::Versions;
 
 /// The contents of a CONNECTION_CLOSE frame (RFC 9000 §19.19).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,9 +101,14 @@ pub enum ConnectionError {
         "the network path carries no datagrams of 1200 bytes any more; look for a tunnel or link with a smaller MTU"
     )]
     NoViablePath,
-    /// The peer speaks none of this endpoint's versions; these are the versions that it offers (RFC 9000 §6).
-    #[error("the peer speaks no common QUIC version; it offers {0:x?}")]
-    VersionMismatch(Arc<[u32]>),
+    /// The server accepts none of this client's versions (RFC 9368 §2.1).
+    #[error("the server accepts none of the QUIC versions {accepted}; it offers {offered:x?}")]
+    VersionMismatch {
+        /// The versions that the server offers (RFC 9000 §6).
+        offered: Arc<[u32]>,
+        /// The versions of this client.
+        accepted: Versions,
+    },
     /// A fault of this library, or a limit that it cannot avoid, such as the end of the packet numbers.
     #[error("the connection cannot go on: {0}")]
     Internal(&'static str),

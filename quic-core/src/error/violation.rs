@@ -67,6 +67,8 @@ violations! {
     ParameterConnectionId, TRANSPORT_PARAMETER_ERROR, "RFC 9000 §7.3", "connection IDs in the parameters differ from those on the wire";
     VersionInformation, TRANSPORT_PARAMETER_ERROR, "RFC 9368 §4", "version information that cannot be parsed";
     VersionNotInUse, VERSION_NEGOTIATION_ERROR, "RFC 9368 §4", "a chosen version that is not the one in use";
+    VersionInformationMissing, VERSION_NEGOTIATION_ERROR, "RFC 9368 §4", "a server that changed the version without version information";
+    VersionDowngrade, VERSION_NEGOTIATION_ERROR, "RFC 9368 §4", "a Version Negotiation packet kept from this client a version that the server accepts";
     EarlyDataLimits, PROTOCOL_VIOLATION, "RFC 9000 §7.4.1", "a server that accepted 0-RTT lowered a limit that the client remembered";
     // Streams and flow control.
     StreamLimit, STREAM_LIMIT_ERROR, "RFC 9000 §4.6", "a stream beyond the limit that was granted";

@@ -7,6 +7,7 @@
 mod first_flight;
 mod ids;
 mod limits;
+mod opening;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,8 @@ use bytes::Bytes;
 pub(crate) use first_flight::FirstFlight;
 pub(crate) use ids::{ExpectedIds, check_connection_ids};
 pub(crate) use limits::check_early_limits;
-pub(crate) use versions::check_version;
+pub(crate) use opening::Opening;
+pub(crate) use versions::VersionsAgreed;
 
 use scan::Scan;
 
@@ -29,6 +31,7 @@ use crate::{
     frame::FrameWriter,
     ids::{Level, Side, Space},
     params::TransportParameters,
+    version::Version,
 };
 
 /// How far CRYPTO data may be ahead of what TLS has read (RFC 9000 §7.5 asks for at least 4096 bytes).
@@ -62,6 +65,8 @@ pub(crate) struct Progress {
     pub(crate) early: Option<Secret>,
     /// The server's parameters as the client remembers them, with `early`.
     pub(crate) remembered: Option<TransportParameters>,
+    /// The version that this server gives the connection.
+    pub(crate) version: Option<Version>,
     /// Whether the server asks for another ClientHello (RFC 8446 §4.1.4): it will not accept 0-RTT.
     pub(crate) retried: bool,
     /// The peer's transport parameters, in the step in which they arrive. They are authentic once the
@@ -82,7 +87,10 @@ struct CryptoStream {
 #[derive(Debug)]
 pub(crate) struct Handshake {
     side: Side,
-    tls: TlsSession,
+    /// None at a server that does not know yet which versions its client offers.
+    tls: Option<TlsSession>,
+    /// What the session is made from then.
+    opening: Option<Box<Opening>>,
     streams: [Option<Box<CryptoStream>>; 3],
     /// The level that TLS writes to.
     write_level: Space,
@@ -96,10 +104,16 @@ pub(crate) struct Handshake {
 }
 
 impl Handshake {
+    /// A handshake whose TLS session has begun.
     pub(crate) fn new(side: Side, tls: TlsSession) -> Self {
+        Self { tls: Some(tls), ..Self::unopened(side) }
+    }
+
+    fn unopened(side: Side) -> Self {
         Self {
             side,
-            tls,
+            tls: None,
+            opening: None,
             streams: std::array::from_fn(|_| Some(Box::default())),
             write_level: Space::Initial,
             read_level: Space::Initial,
@@ -107,6 +121,18 @@ impl Handshake {
             confirmed: false,
             parameters_seen: false,
             scan: Scan::new(),
+        }
+    }
+
+    /// A server's handshake, whose TLS session begins with the client's first bytes.
+    pub(crate) fn of_server(opening: Opening) -> Self {
+        Self { opening: Some(Box::new(opening)), ..Self::unopened(Side::Server) }
+    }
+
+    /// The server has moved the connection of this client to another version.
+    pub(crate) fn set_version(&mut self, version: Version) {
+        if let Some(tls) = &mut self.tls {
+            tls.set_version(version);
         }
     }
 
@@ -176,8 +202,8 @@ impl Handshake {
             if space == if self.side.is_client() { Space::Data } else { Space::Initial } {
                 self.scan.on_bytes(&bytes)?;
             }
-            self.tls.read(&bytes)?;
-            let step = self.drive()?;
+            let Some(step) = self.read(&bytes)? else { continue };
+            progress.version = progress.version.or(step.version);
             progress.keys.extend(step.keys);
             progress.completed |= step.completed;
             progress.parameters = progress.parameters.or(step.parameters);
@@ -187,12 +213,34 @@ impl Handshake {
         Ok(progress)
     }
 
+    /// Has TLS read the next bytes. A server keeps them until it knows which versions the client offers; then the
+    /// result names the version of the connection.
+    fn read(&mut self, bytes: &[u8]) -> Result<Option<Progress>, HandshakeError> {
+        let mut version = None;
+        if let Some(opening) = &mut self.opening {
+            opening.held.extend_from_slice(bytes);
+            // A ClientHello that large is refused by TLS.
+            let too_large = opening.held.len() as u64 > MAX_AHEAD;
+            let Some(offer) = self.scan.offer().or(too_large.then_some(&[])) else { return Ok(None) };
+            let (tls, chosen) = opening.open(offer)?;
+            let held = std::mem::take(&mut opening.held);
+            self.opening = None;
+            self.scan.forget_offer();
+            self.tls.insert(tls).read(&held)?;
+            version = Some(chosen);
+        } else if let Some(tls) = &mut self.tls {
+            tls.read(bytes)?;
+        }
+        Ok(Some(Progress { version, ..self.drive()? }))
+    }
+
     /// Collects what TLS has to send and what it has learnt.
     fn drive(&mut self) -> Result<Progress, HandshakeError> {
         let mut progress = Progress::default();
+        let Some(tls) = &mut self.tls else { return Ok(progress) };
         let mut bytes = Vec::new();
         loop {
-            let change = self.tls.write(&mut bytes)?;
+            let change = tls.write(&mut bytes)?;
             // What a client writes at this level besides its first flight is another ClientHello.
             progress.retried |= self.write_level == Space::Initial && !bytes.is_empty();
             if let (false, Some(stream)) = (bytes.is_empty(), &mut self.streams[self.write_level as usize]) {
@@ -211,37 +259,23 @@ impl Handshake {
                 }
             }
         }
-        self.take_early(&mut progress);
+        take_early(self.side, tls, &mut progress);
         // In a client that resumes a session, TLS returns the parameters of the earlier connection until the
         // server's own arrive. RFC 9000 §7.4.1 allows them for 0-RTT only.
-        let are_of_this_connection = !self.side.is_client() || !self.tls.is_handshaking();
+        let are_of_this_connection = !self.side.is_client() || !tls.is_handshaking();
         if let (true, false, Some(encoded)) =
-            (are_of_this_connection, self.parameters_seen, self.tls.peer_parameters())
+            (are_of_this_connection, self.parameters_seen, tls.peer_parameters())
         {
             self.parameters_seen = true;
             progress.parameters = Some(TransportParameters::parse(encoded, self.side.peer())?);
         }
-        if !self.complete && !self.tls.is_handshaking() {
+        if !self.complete && !tls.is_handshaking() {
             self.complete = true;
-            self.tls.on_complete();
+            tls.on_complete();
             self.read_level = Space::Data;
             progress.completed = true;
         }
         Ok(progress)
-    }
-
-    /// Takes the secret of 0-RTT packets when TLS has it, and at a client the server's parameters as they were
-    /// when the session that is resumed was made (RFC 9000 §7.4.1).
-    fn take_early(&mut self, progress: &mut Progress) {
-        let Some(secret) = self.tls.take_early_secret() else { return };
-        if self.side.is_client() {
-            let parse = |encoded: &[u8]| TransportParameters::parse(encoded, Side::Server).ok();
-            progress.remembered = self.tls.peer_parameters().and_then(parse).map(|known| known.remembered());
-            if progress.remembered.is_none() {
-                return;
-            }
-        }
-        progress.early = Some(secret);
     }
 
     /// Whether there is handshake data to send at this level.
@@ -296,9 +330,9 @@ impl Handshake {
         }
     }
 
-    /// The TLS session, to ask what it knows of the peer.
-    pub(crate) fn tls(&self) -> &TlsSession {
-        &self.tls
+    /// The TLS session, to ask what it knows of the peer. `None` at a server that has not seen the ClientHello.
+    pub(crate) fn tls(&self) -> Option<&TlsSession> {
+        self.tls.as_ref()
     }
 
     pub(crate) fn export_keying_material(
@@ -307,9 +341,23 @@ impl Handshake {
         label: &[u8],
         context: &[u8],
     ) -> Result<(), ExportError> {
-        if !self.complete {
-            return Err(ExportError);
+        match self.tls.as_ref().filter(|_| self.complete) {
+            Some(tls) => tls.export_keying_material(out, label, context),
+            None => Err(ExportError),
         }
-        self.tls.export_keying_material(out, label, context)
     }
+}
+
+/// Takes the secret of 0-RTT packets when TLS has it, and at a client the server's parameters as they were when the
+/// session that is resumed was made (RFC 9000 §7.4.1).
+fn take_early(side: Side, tls: &mut TlsSession, progress: &mut Progress) {
+    let Some(secret) = tls.take_early_secret() else { return };
+    if side.is_client() {
+        let parse = |encoded: &[u8]| TransportParameters::parse(encoded, Side::Server).ok();
+        progress.remembered = tls.peer_parameters().and_then(parse).map(|known| known.remembered());
+        if progress.remembered.is_none() {
+            return;
+        }
+    }
+    progress.early = Some(secret);
 }

@@ -1,8 +1,9 @@
 //! Checks handshake messages for rules of QUIC that the TLS library does not check.
 //!
 //! Owns the rules on the session ID and the transport parameters of the ClientHello (RFC 9001 §8.2, §8.4) and
-//! on the early data of tickets (§4.6.1). It walks the bytes as they come and stores none. Messages that do
-//! not parse are left to TLS.
+//! on the early data of tickets (§4.6.1). It walks the bytes as they come and stores none, except the transport
+//! parameters of the first ClientHello: a server has to know the client's versions before TLS begins (RFC 9368
+//! §2.3). Messages that do not parse are left to TLS.
 
 use crate::error::Violation;
 
@@ -55,6 +56,18 @@ pub(super) struct Scan {
     kind: u8,
     fields: &'static [Field],
     has_parameters: bool,
+    offer: Offer,
+}
+
+/// The transport parameters of the first ClientHello.
+#[derive(Debug)]
+enum Offer {
+    /// They may still come.
+    Awaited,
+    /// These bytes of them came, and this many are still to come.
+    Partial(Vec<u8>, usize),
+    /// They came, or they will not come: then there are none.
+    Settled(Vec<u8>),
 }
 
 impl Scan {
@@ -68,6 +81,39 @@ impl Scan {
             kind: 0,
             fields: &[],
             has_parameters: false,
+            offer: Offer::Awaited,
+        }
+    }
+
+    /// The transport parameters of the first ClientHello, once they came; empty if they do not come. `None` until
+    /// that is known.
+    pub(super) fn offer(&self) -> Option<&[u8]> {
+        match &self.offer {
+            Offer::Settled(parameters) => Some(parameters),
+            Offer::Awaited | Offer::Partial(..) => None,
+        }
+    }
+
+    /// The transport parameters are no longer of interest.
+    pub(super) fn forget_offer(&mut self) {
+        self.offer = Offer::Settled(Vec::new());
+    }
+
+    /// What did not come in the first message does not come any more.
+    fn end_offer(&mut self) {
+        if self.offer().is_none() {
+            self.forget_offer();
+        }
+    }
+
+    /// Takes bytes that are skipped.
+    fn on_skipped(&mut self, bytes: &[u8]) {
+        let Offer::Partial(parameters, left) = &mut self.offer else { return };
+        let bytes = &bytes[..bytes.len().min(*left)];
+        parameters.extend_from_slice(bytes);
+        *left -= bytes.len();
+        if *left == 0 {
+            self.offer = Offer::Settled(std::mem::take(parameters));
         }
     }
 
@@ -75,6 +121,7 @@ impl Scan {
     pub(super) fn on_bytes(&mut self, mut bytes: &[u8]) -> Result<(), Violation> {
         loop {
             let skipped = self.skip.min(bytes.len());
+            self.on_skipped(&bytes[..skipped]);
             bytes = &bytes[skipped..];
             self.skip -= skipped;
             self.left = self.left.saturating_sub(skipped);
@@ -112,6 +159,7 @@ impl Scan {
                     NEW_SESSION_TICKET => NEW_SESSION_TICKET_FIELDS,
                     // No rule concerns this kind of message.
                     _ => {
+                        self.end_offer();
                         self.expect(self.left, Reading::Extension, 4);
                         return Ok(());
                     }
@@ -155,6 +203,12 @@ impl Scan {
 
     fn on_extension(&mut self, id: u16, size: usize) {
         self.has_parameters |= id == QUIC_TRANSPORT_PARAMETERS;
+        if (self.kind, id) == (CLIENT_HELLO, QUIC_TRANSPORT_PARAMETERS)
+            && matches!(self.offer, Offer::Awaited)
+        {
+            self.offer = Offer::Partial(Vec::new(), size);
+            self.on_skipped(&[]);
+        }
         if self.kind == NEW_SESSION_TICKET && id == EARLY_DATA && size == 4 {
             self.expect(0, Reading::MaxEarlyData, 4);
         } else {
@@ -168,7 +222,8 @@ impl Scan {
         if self.kind == CLIENT_HELLO && !self.has_parameters {
             return Err(Violation::TransportParametersMissing);
         }
-        *self = Self::new();
+        self.end_offer();
+        *self = Self { offer: std::mem::replace(&mut self.offer, Offer::Awaited), ..Self::new() };
         Ok(())
     }
 }
@@ -204,6 +259,16 @@ mod tests {
             prop_assert_eq!(scan(&hello(&[], 0x39)), Ok(()));
             prop_assert_eq!(scan(&hello(&[9], 0x39)), Err(Violation::TlsLegacySessionId));
             prop_assert_eq!(scan(&hello(&[], 0x38)), Err(Violation::TransportParametersMissing));
+            let offer = |bytes: &[u8]| {
+                let mut scan = Scan::new();
+                let _ = bytes.chunks(size).try_for_each(|chunk| scan.on_bytes(chunk));
+                scan.offer().map(<[u8]>::to_vec)
+            };
+            let whole = hello(&[], 0x39);
+            prop_assert_eq!(offer(&whole), Some(vec![4, 4]));
+            prop_assert_eq!(offer(&[&whole[..], &message(24, &[5; 9]), &whole].concat()), Some(vec![4, 4]));
+            prop_assert_eq!(offer(&whole[..whole.len() - 1]), None, "one byte is missing");
+            prop_assert_eq!(offer(&message(24, &[1])), Some(vec![]), "no ClientHello");
             let other = message(24, &[1, 2, 3]);
             prop_assert_eq!(scan(&[ticket(u32::MAX), other.clone(), ticket(u32::MAX)].concat()), Ok(()));
             for max in [0, 1, u32::MAX - 1] {

@@ -91,9 +91,9 @@ fn a_handshake_in_small_packets_in_reverse_order() {
     assert!(client.completed && server.completed);
     assert_eq!(client.parameters.map(|p| p.initial_max_data), Some(2));
     assert_eq!(server.parameters.map(|p| p.initial_max_data), Some(1));
-    assert_eq!(client.handshake.tls().alpn_protocol(), Some(&b"test"[..]));
-    assert_eq!(client.handshake.tls().peer_certificates().len(), 1);
-    assert_eq!(server.handshake.tls().server_name(), Some("localhost"));
+    assert_eq!(client.handshake.tls().expect("it has begun").alpn_protocol(), Some(&b"test"[..]));
+    assert_eq!(client.handshake.tls().expect("it has begun").peer_certificates().len(), 1);
+    assert_eq!(server.handshake.tls().expect("it has begun").server_name(), Some("localhost"));
     let (mut a, mut b) = ([0; 32], [0; 32]);
     client.handshake.export_keying_material(&mut a, b"label", b"context").expect("complete");
     server.handshake.export_keying_material(&mut b, b"label", b"context").expect("complete");

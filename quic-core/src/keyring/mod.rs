@@ -17,6 +17,7 @@ use crate::{
     crypto::{HeaderKey, PacketKey, Secret, Unprotected, protect_header, unprotect_header},
     error::{DropReason, Violation},
     ids::Level,
+    version::Version,
 };
 
 /// Where the parts of a packet lie, and its packet number.
@@ -54,6 +55,8 @@ pub(crate) struct Keyring {
     /// The keys by level.
     fixed: [Option<Box<FixedKeys>>; FIXED],
     data: Option<Box<DataKeys>>,
+    /// The keys of the peer's Initial packets in another version than the one in use (RFC 9369 §4.1).
+    other_initial: Option<Box<(Version, Direction)>>,
     /// When a server discards the keys of 0-RTT packets, once that is known.
     discard_early_at: Option<Timestamp>,
     /// How many packets failed authentication over the connection's life (RFC 9001 §6.6).
@@ -67,6 +70,7 @@ impl Keyring {
         Self {
             fixed: [None, None, None],
             data: None,
+            other_initial: None,
             discard_early_at: None,
             forged: 0,
             integrity_limit: u64::MAX,
@@ -92,6 +96,39 @@ impl Keyring {
         }
     }
 
+    /// The server has chosen another version than `original`: these are the keys of Initial packets now. Those that
+    /// the peer has sent before can still be opened.
+    pub(crate) fn change_version(&mut self, original: Version, local: &Secret, remote: &Secret) {
+        let before = self.fixed[Level::Initial as usize].take();
+        self.other_initial = before.map(|keys| Box::new((original, keys.remote)));
+        self.install(Level::Initial, local, remote);
+    }
+
+    /// Has the keys of the peer's Initial packets in another version ready: those of the secret, unless they are
+    /// there already.
+    pub(crate) fn prepare_other(&mut self, version: Version, remote: impl FnOnce() -> Secret) {
+        if self.other_initial.as_ref().is_none_or(|other| other.0 != version) {
+            self.other_initial = Some(Box::new((version, Direction::new(&remote()))));
+        }
+    }
+
+    /// As [`unprotect`](Self::unprotect), for Initial packets of the other version.
+    pub(crate) fn unprotect_other(
+        &self,
+        packet: &mut [u8],
+        pn_offset: usize,
+    ) -> Result<Unprotected, DropReason> {
+        let (_, keys) = self.other_initial.as_deref().ok_or(DropReason::KeysUnavailable)?;
+        unprotect_header(&keys.header, packet, pn_offset).ok_or(DropReason::Decryption)
+    }
+
+    /// As [`open`](Self::open), for Initial packets of the other version.
+    pub(crate) fn open_other(&mut self, place: PacketPlace, packet: &mut [u8]) -> Result<usize, OpenFailure> {
+        let keys = self.other_initial.as_deref().ok_or(OpenFailure::Drop(DropReason::KeysUnavailable))?;
+        let size = keys.1.packet.open(place.number, packet, place.header_size).ok();
+        size.ok_or_else(|| self.on_forged())
+    }
+
     /// Installs the keys of 0-RTT packets, which only clients send: `secret` serves one direction (RFC 9001
     /// §5.6).
     pub(crate) fn install_early(&mut self, secret: &Secret) {
@@ -111,6 +148,9 @@ impl Keyring {
         match level {
             Level::OneRtt => self.data = None,
             Level::Initial | Level::ZeroRtt | Level::Handshake => self.fixed[level as usize] = None,
+        }
+        if level == Level::Initial {
+            self.other_initial = None;
         }
     }
 

@@ -10,6 +10,7 @@ use crate::{
     base::{Reader, varint},
     error::Violation,
     ids::ConnectionId,
+    version::Version,
 };
 
 mod id {
@@ -38,8 +39,8 @@ mod id {
     pub(super) const RESET_STREAM_AT_LEGACY: u64 = 0x0017_f758_6d2c_b571;
 }
 
-/// The most available versions of the peer that are kept, besides the one that it chose. A peer may name
-/// 16,000, and they are kept as long as the connection lasts.
+/// The most available versions of the peer that are kept, besides the one that it chose and those that this
+/// stack speaks. A peer may name 16,000, and they are kept as long as the connection lasts.
 const MAX_VERSIONS: usize = 32;
 /// A handshake with more parameters than this is refused; far fewer are registered.
 const MAX_PARAMETERS: usize = 256;
@@ -152,8 +153,11 @@ fn version_information(v: &mut Reader<'_>) -> Result<VersionInformation, Violati
     }
     let chosen = versions.next().ok_or(Violation::VersionInformation)?;
     let mut available: Vec<u32> = versions.by_ref().take(MAX_VERSIONS).collect();
-    if !available.contains(&chosen) && versions.any(|version| version == chosen) {
-        available.push(chosen);
+    // The chosen version and ours decide something, wherever they stand.
+    for version in versions.filter(|version| *version == chosen || Version::from_number(*version).is_some()) {
+        if !available.contains(&version) {
+            available.push(version);
+        }
     }
     Ok(VersionInformation { chosen, available })
 }

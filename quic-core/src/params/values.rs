@@ -148,6 +148,6 @@ pub struct VersionInformation {
     /// The version in use, as the sender of the parameter sees it.
     pub chosen: u32,
     /// The versions that the sender of the parameter would accept. Of a peer's, this list keeps the first 32,
-    /// plus the chosen one if the peer named it.
+    /// plus the chosen one and those that this stack speaks, if the peer named them.
     pub available: Vec<u32>,
 }

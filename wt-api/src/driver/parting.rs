@@ -95,6 +95,7 @@ impl Conn {
         self.boxes.about().set_parameters(ConnectionParameters {
             alpn: String::from_utf8_lossy(self.stack.quic.alpn_protocol().unwrap_or_default()).into_owned(),
             server_name: self.stack.quic.server_name().map(str::to_owned),
+            version: self.stack.quic.version(),
             resumed: self.stack.quic.is_resumed(),
             peer_idle_timeout: Some(peer.max_idle_timeout).filter(|timeout| !timeout.is_zero()),
             peer_max_udp_payload_size: peer.max_udp_payload_size,

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use quic_core::{AddressLimits, Dir, TransportConfig, crypto::Resumption};
+use quic_core::{AddressLimits, Dir, TransportConfig, Versions, crypto::Resumption};
 
 use super::{handle::Server, keys::ServerKeys};
 use crate::{
@@ -221,6 +221,21 @@ impl ServerBuilder {
     /// without sessions. Default `None`. [`transport`](Self::transport) replaces it.
     pub fn keep_alive(mut self, interval: Option<Duration>) -> Self {
         self.transport.keep_alive = interval;
+        self
+    }
+
+    /// Sets the QUIC versions that the server accepts, the most preferred first ([`TransportConfig::versions`], RFC
+    /// 9368). By default it accepts both and leaves each connection in the version in which its client opened it, or
+    /// moves it to version 1 if that was version 2. [`transport`](Self::transport) replaces it.
+    ///
+    /// ```
+    /// use wt_api::{ServerBuilder, Version, Versions};
+    /// // Clients that offer version 2 get it, without a round trip more.
+    /// let prefers_newer = |server: ServerBuilder| server.versions(Versions::new([Version::V2, Version::V1]));
+    /// # drop(prefers_newer);
+    /// ```
+    pub fn versions(mut self, versions: Versions) -> Self {
+        self.transport.versions = versions;
         self
     }
 

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use h3_core::Settings;
 use http::{HeaderMap, StatusCode};
-use quic_core::{TransportParameters, error::ConnectionError};
+use quic_core::{TransportParameters, Version, error::ConnectionError};
 use wt_session::{Dialect, Refusal};
 
 /// A response that is not QUIC.
@@ -42,8 +42,8 @@ pub(super) enum Versions {
 /// How far the handshake got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Handshake {
-    /// It completed, in this time.
-    Complete(Duration),
+    /// It completed in this time, as a connection of this version.
+    Complete(Duration, Version),
     /// The network reported that nothing listens there.
     Refused,
     /// There was no response.
@@ -125,13 +125,13 @@ impl Attempt {
     pub(super) fn is_alive(&self) -> bool {
         let heard = matches!(self.versions, Versions::Offered(_));
         heard
-            || matches!(self.handshake, Handshake::Complete(_) | Handshake::Unfinished | Handshake::Ended(_))
+            || matches!(self.handshake, Handshake::Complete(..) | Handshake::Unfinished | Handshake::Ended(_))
     }
 
     /// How far the attempt got. The address that got furthest explains most.
     pub(super) fn progress(&self) -> u8 {
         let established = matches!(self.session, Session::Established { .. });
-        let complete = matches!(self.handshake, Handshake::Complete(_));
+        let complete = matches!(self.handshake, Handshake::Complete(..));
         u8::from(established)
             + u8::from(self.settings.is_some())
             + u8::from(complete)

@@ -161,8 +161,8 @@ fn exit(attempt: &Attempt, wanted: &Wanted) -> Exit {
     let trusted = wanted.trust.options.judge_certificate(&wanted.host, &attempt.chain, wanted.now).is_ok();
     match (&attempt.handshake, &attempt.session) {
         (_, Session::Established { .. }) if trusted => Exit::Success,
-        (Handshake::Complete(_), _) if !trusted => Exit::Certificate,
-        (Handshake::Complete(_), _) => Exit::Refused,
+        (Handshake::Complete(..), _) if !trusted => Exit::Certificate,
+        (Handshake::Complete(..), _) => Exit::Refused,
         (handshake, _) if network::is_alpn(handshake) => Exit::Refused,
         _ => Exit::Connect,
     }

@@ -11,7 +11,7 @@ use run::{Role, Run};
 #[test]
 fn unsupported_cases_are_reported() {
     let run = Run::new("unsupported");
-    for case in ["v2", "connectionmigration", "rebind-port", "rebind-addr", "versionnegotiation", "x", ""] {
+    for case in ["connectionmigration", "rebind-port", "rebind-addr", "versionnegotiation", "x", ""] {
         for role in [Role::Client, Role::Server] {
             assert_eq!(run.ends(role, case, "https://127.0.0.1:1/a", "").code, Some(127), "{case}");
         }

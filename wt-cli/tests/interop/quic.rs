@@ -95,6 +95,12 @@ fn keys_are_updated_and_marks_come_through() {
 }
 
 #[test]
+fn v2_moves_the_connection_to_version_2() {
+    // The client fails if the connection stays in version 1.
+    transfer("v2", &[3 * MIB], 1);
+}
+
+#[test]
 fn multiconnect_makes_a_connection_for_each_file() {
     transfer("multiconnect", &[KIB; 50], 50);
 }

@@ -219,7 +219,7 @@ impl Client {
 
     fn on_handshake_complete(&mut self) {
         let attempt = &mut self.attempt;
-        attempt.handshake = Handshake::Complete(self.begun.elapsed());
+        attempt.handshake = Handshake::Complete(self.begun.elapsed(), self.quic.version());
         attempt.alpn = self.quic.alpn_protocol().map(<[u8]>::to_vec);
         attempt.parameters = Some(self.quic.peer_parameters().clone());
         attempt.chain = self.quic.peer_certificates();
@@ -245,7 +245,7 @@ impl Client {
         let idle = *error == ConnectionError::IdleTimeout;
         if self.started {
             self.lose(self.h3.failure().map_or_else(|| error.to_string(), |failure| failure.to_string()));
-        } else if !matches!(self.attempt.handshake, Handshake::Complete(_)) && !idle {
+        } else if !matches!(self.attempt.handshake, Handshake::Complete(..)) && !idle {
             self.attempt.handshake = Handshake::Ended(error.clone());
         }
     }

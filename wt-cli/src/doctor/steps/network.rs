@@ -2,7 +2,10 @@
 
 use std::{io, net::SocketAddr};
 
-use quic_core::error::{CloseReason, ConnectionError};
+use quic_core::{
+    Version,
+    error::{CloseReason, ConnectionError},
+};
 use wt_api::udp::loopback;
 
 use super::super::{
@@ -136,21 +139,31 @@ fn is_reserved(version: u32) -> bool {
 /// The step for QUIC's version.
 pub(in super::super) fn version(attempt: &Attempt) -> Option<Step> {
     const NAME: &str = "QUIC version";
+    let used = match &attempt.handshake {
+        Handshake::Complete(_, version) => *version,
+        _ => Version::V1,
+    };
     let offered = match (&attempt.handshake, &attempt.versions) {
-        (Handshake::Ended(ConnectionError::VersionMismatch(offered)), _) => offered.to_vec(),
+        (Handshake::Ended(ConnectionError::VersionMismatch { offered, .. }), _) => offered.to_vec(),
         (_, Versions::Offered(offered)) => offered.clone(),
-        (Handshake::Complete(_), _) => {
-            return Some(Step::ok(NAME, "1; the server does not tell others which it speaks (RFC 9000 §6)"));
+        (Handshake::Complete(..), _) => {
+            let fact = format!("{used}; the server does not tell others which it speaks (RFC 9000 §6)");
+            return Some(Step::ok(NAME, fact));
         }
         _ => return None,
     };
     let known = offered.iter().copied().filter(|version| !is_reserved(*version));
     let list = known.map(version_name).collect::<Vec<_>>().join(", ");
     if offered.contains(&1) {
-        return Some(Step::ok(NAME, format!("1; the server offers {list}")));
+        return Some(Step::ok(NAME, format!("{used}; the server offers {list}")));
     }
-    let fact = format!("the server offers {list}, not version 1");
-    Some(Step::failed(NAME, fact, "enable QUIC version 1 (RFC 9000) on the server"))
+    let (fact, remedy) = (
+        format!("the server offers {list}, not version 1"),
+        "enable QUIC version 1 (RFC 9000) on the server",
+    );
+    let step = Step::failed(NAME, fact, remedy);
+    // Browsers speak version 1 alone.
+    Some(if matches!(attempt.handshake, Handshake::Complete(..)) { step.for_browsers() } else { step })
 }
 
 /// The step for the handshake; none if the server never responded. If ALPN ended it, the ALPN step says so.
@@ -160,10 +173,10 @@ pub(in super::super) fn handshake(attempt: &Attempt) -> Option<Step> {
         return None;
     }
     Some(match &attempt.handshake {
-        Handshake::Complete(took) => {
+        Handshake::Complete(took, _) => {
             Step::ok(NAME, format!("TLS 1.3, complete after {:.1} ms", took.as_secs_f64() * 1000.0))
         }
-        Handshake::Ended(ConnectionError::VersionMismatch(_)) => return None,
+        Handshake::Ended(ConnectionError::VersionMismatch { .. }) => return None,
         Handshake::Ended(error) => Step::failed(NAME, error.to_string(), ended_remedy(error)),
         Handshake::Unfinished => Step::failed(
             NAME,
@@ -172,7 +185,7 @@ pub(in super::super) fn handshake(attempt: &Attempt) -> Option<Step> {
         ),
         Handshake::Silent if attempt.is_alive() => Step::failed(
             NAME,
-            "the server tells its versions, but does not answer version 1",
+            "the server tells its versions, but does not answer any",
             "see the server's log: it may refuse this client, or be overloaded",
         ),
         Handshake::NotStarted(error) if attempt.is_alive() => {
@@ -217,7 +230,7 @@ pub(in super::super) fn alpn(attempt: &Attempt) -> Option<Step> {
     if is_alpn(&attempt.handshake) {
         return Some(Step::failed(NAME, "the server does not know h3 (HTTP/3)", remedy));
     }
-    if !matches!(attempt.handshake, Handshake::Complete(_)) {
+    if !matches!(attempt.handshake, Handshake::Complete(..)) {
         return None;
     }
     Some(match attempt.alpn.as_deref() {
@@ -334,8 +347,9 @@ mod tests {
         let step = version(&attempt).unwrap();
         assert_eq!((step.verdict, &*step.fact), (Verdict::Failed, "the server offers 2, not version 1"));
         attempt.versions = Versions::Silent;
-        attempt.handshake = Handshake::Complete(Duration::from_millis(3));
-        assert_eq!(version(&attempt).unwrap().verdict, Verdict::Ok);
+        attempt.handshake = Handshake::Complete(Duration::from_millis(3), Version::V2);
+        let step = version(&attempt).unwrap();
+        assert_eq!((step.verdict, step.fact.split_once(';').unwrap().0), (Verdict::Ok, "2"));
     }
 
     fn closed(alert: u8) -> Handshake {
@@ -356,7 +370,7 @@ mod tests {
         attempt.handshake = closed(112);
         assert!(handshake(&attempt).unwrap().remedy.unwrap().contains("no certificate for this name"));
         assert_eq!(alpn(&attempt), None);
-        attempt.handshake = Handshake::Complete(Duration::from_micros(2500));
+        attempt.handshake = Handshake::Complete(Duration::from_micros(2500), Version::V1);
         assert_eq!(handshake(&attempt).unwrap().fact, "TLS 1.3, complete after 2.5 ms");
         for (chosen, verdict) in
             [(Some(&b"h3"[..]), Verdict::Ok), (Some(b"hq"), Verdict::Failed), (None, Verdict::Failed)]

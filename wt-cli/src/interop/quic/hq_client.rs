@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use quic_core::{
-    Connection, ConnectionHandle, Dir, EarlyData, Event, StreamId,
+    Connection, ConnectionHandle, Dir, EarlyData, Event, StreamId, Version,
     base::{Ecn, Timestamp},
     crypto::SessionCache,
     error::call::Read,
@@ -126,6 +126,9 @@ impl Application {
             Feature::KeyUpdate if stats.key_updates == 0 => self.fail("the keys were not updated".to_owned()),
             Feature::ZeroRtt if self.early && connection.early_data() != EarlyData::Accepted => {
                 self.fail(format!("0-RTT was not accepted: {:?}", connection.early_data()));
+            }
+            Feature::Version2 if connection.version() != Version::V2 => {
+                self.fail(format!("the connection is of version {}", connection.version()));
             }
             Feature::Ecn if stats.ecn == Ecn::NotEct => self.fail("marks do not come through".to_owned()),
             _ => self.over = true,

@@ -8,7 +8,7 @@ mod http3;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use quic_core::{
-    ClientConfig, ServerConfig, TransportConfig,
+    ClientConfig, ServerConfig, TransportConfig, Version, Versions,
     base::{Entropy, SystemEntropy},
     crypto::{Resumption, SessionCache, TlsClientConfig, TlsServerConfig},
 };
@@ -34,6 +34,12 @@ fn suites(feature: Feature) -> Suites {
     if feature == Feature::ChaCha20 { Suites::ChaCha20 } else { Suites::All }
 }
 
+/// The versions of either end. A client opens in version 1 in any case.
+fn versions(feature: Feature) -> Versions {
+    let [older, newer] = [Version::V1, Version::V2];
+    if feature == Feature::Version2 { Versions::new([newer, older]) } else { Versions::default() }
+}
+
 /// Serves files over HTTP/0.9 until the process is ended.
 pub(crate) async fn server(feature: Feature, environment: &Environment) -> Result<(), Failure> {
     let mut token_key = [0; 32];
@@ -41,7 +47,8 @@ pub(crate) async fn server(feature: Feature, environment: &Environment) -> Resul
     let tls = TlsServerConfig::new(tls::server(environment, tls::ALPN_HQ, suites(feature))?);
     let early = || tls.with_resumption(&Resumption::stateful_with_early_data(SESSIONS));
     let tls = if feature == Feature::ZeroRtt { early() } else { tls };
-    let config = ServerConfig::new(tls, token_key);
+    let transport = TransportConfig::new().versions(versions(feature));
+    let config = ServerConfig::new(tls, token_key).transport(Arc::new(transport));
     let address = (std::net::Ipv6Addr::UNSPECIFIED, environment.port).into();
     let retry = feature == Feature::Retry;
     let mut engine =
@@ -98,7 +105,7 @@ pub(crate) async fn client(feature: Feature, environment: &Environment) -> Resul
     let (tls, seen) = tls::client(tls::ALPN_HQ, suites(feature), feature == Feature::Resumption)?;
     let cache = (feature == Feature::ZeroRtt).then(|| SessionCache::new(SESSIONS));
     let config = ClientConfig::new(TlsClientConfig::new(tls))
-        .transport(Arc::new(transport()))
+        .transport(Arc::new(transport().versions(versions(feature))))
         .early_data(cache.is_some())
         .sessions(cache.clone());
     let groups: Vec<&[String]> = match feature {
