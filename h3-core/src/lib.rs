@@ -19,6 +19,7 @@ mod frame;
 mod message;
 mod priority;
 pub mod settings;
+mod trace;
 pub mod transport;
 
 pub use connection::{Config, Connection, Event, IdleMeter, PrefaceKind, RequestState};

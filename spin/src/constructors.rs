@@ -1,6 +1,6 @@
 //! The configuration before a connection: all options of both sides, and identities.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -16,6 +16,7 @@ use crate::{
     book::Book,
     calls::CALLS,
     spin::{Spin, fields},
+    watcher::Watchers,
 };
 
 /// A required draft, or none.
@@ -42,13 +43,14 @@ pub(crate) fn options(
         .require_unreliable(random.chance(0.5))
         .congestion_control(kind(random))
         .origin("https://origin.example")
+        .observers(Arc::new(Watchers(Arc::clone(&spin.book))))
         .strict(random.chance(0.5));
     for name in
         ["new", "transport", "connect_timeout", "keep_alive_sessions", "headers", "protocols", "origin"]
     {
         count(&spin.book, "WebTransportOptions::", name);
     }
-    for name in ["require_protocol", "require_unreliable", "congestion_control", "strict"] {
+    for name in ["require_protocol", "require_unreliable", "congestion_control", "strict", "observers"] {
         count(&spin.book, "WebTransportOptions::", name);
     }
     if random.chance(0.2) {
@@ -156,6 +158,7 @@ pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
         .memory_budget(256 << 20)
         .request_timeout(Some(Duration::from_secs(30)))
         .strict(false)
+        .observers(Arc::new(Watchers(Arc::clone(&spin.book))))
         .http_handler(answer);
     for name in
         ["identity", "identity_for", "transport", "keep_alive_sessions", "congestion_control", "strict"]
@@ -171,6 +174,7 @@ pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
         "memory_budget",
         "request_timeout",
         "http_handler",
+        "observers",
         "build",
         "anticipated_concurrent_incoming_bidirectional_streams",
         "anticipated_concurrent_incoming_unidirectional_streams",

@@ -36,6 +36,7 @@ mod server;
 mod session;
 mod simulated;
 mod spin;
+mod watcher;
 mod writer;
 
 pub use book::{Calls, Failure};

@@ -48,6 +48,7 @@ mod options;
 mod origin;
 mod parameters;
 mod pool;
+pub mod qlog;
 mod race;
 mod reception;
 mod runtime;
@@ -70,7 +71,8 @@ pub use {bytes, http, rustls};
 pub mod protocol {
     pub use h3_core::{H3Error, H3Violation, StreamViolation};
     pub use quic_core::{
-        ConnectionStats, DropCounts, EndpointStats,
+        ConnectionStart, ConnectionStats, DropCounts, EcnState, EndpointStats, FieldValue, LayerEvent,
+        LimitedTimes, PathStats, SendLimit, TraceEvent,
         base::{Ecn, Rate, Timestamp},
         congestion,
         error::{CloseReason, ConnectionError, DropReason, TransportErrorCode, Violation},
@@ -94,7 +96,7 @@ pub use options::{CertificateHash, DangerousOptions, InvalidHash, WebTransportOp
 pub use origin::check_origin;
 pub use parameters::ConnectionParameters;
 pub use quic_core::{
-    AddressLimits, TransportConfig, Version, Versions,
+    AddressLimits, Observer, ObserverFactory, TransportConfig, Version, Versions,
     crypto::{Resumption, SessionCache, SessionCacheError, TicketKeys},
 };
 pub use reception::{

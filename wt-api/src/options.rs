@@ -8,7 +8,7 @@ use http::{
     HeaderMap,
     uri::{Authority, PathAndQuery},
 };
-use quic_core::{TransportConfig, Versions};
+use quic_core::{ObserverFactory, TransportConfig, Versions};
 
 use crate::{
     algorithms::digest,
@@ -125,6 +125,7 @@ pub struct WebTransportOptions {
     pub(crate) keep_alive: bool,
     pub(crate) transport: TransportConfig,
     pub(crate) congestion_control: CongestionControl,
+    pub(crate) observers: Option<Arc<dyn ObserverFactory>>,
     pub(crate) sessions: wt_session::Config,
     pub(crate) allow_pooling: bool,
     pub(crate) require_unreliable: bool,
@@ -152,6 +153,7 @@ impl WebTransportOptions {
             keep_alive: true,
             transport: TransportConfig::default(),
             congestion_control: CongestionControl::Default,
+            observers: None,
             sessions: wt_session::Config::default(),
             allow_pooling: false,
             require_unreliable: false,
@@ -279,6 +281,13 @@ impl WebTransportOptions {
         self
     }
 
+    /// Has `observers` make an observer for each connection, which sees everything that happens in it: for example
+    /// [`qlog::directory`](crate::qlog::directory). Default none, unless [`transport`](Self::transport) has one.
+    pub fn observers(mut self, observers: Arc<dyn ObserverFactory>) -> Self {
+        self.observers = Some(observers);
+        self
+    }
+
     /// The preferred kind of congestion control for what this end sends (W3C `congestionControl`), a hint.
     /// [`congestion_control()`](crate::WebTransport::congestion_control) returns the one in use. Sessions
     /// with different kinds do not share a connection. Default [`CongestionControl::Default`].
@@ -345,6 +354,7 @@ impl WebTransportOptions {
         suit_http3(&mut transport, 0);
         permit(&mut transport, self.anticipated, 0);
         transport.congestion = self.congestion().config();
+        transport.observers = self.observers.clone().or(transport.observers);
         if self.allow_pooling {
             sessions.max_sessions = sessions.max_sessions.max(MAX_POOLED);
             permit_in_sessions(sessions.flow_control.get_or_insert_default(), self.anticipated);

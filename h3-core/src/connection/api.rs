@@ -23,6 +23,7 @@ use crate::{
     frame::{self, kind},
     message::{self, RequestHead, ResponseHead},
     priority::parse_priority,
+    trace::{self, From},
     transport::Transport,
 };
 
@@ -46,6 +47,8 @@ impl Connection {
         let lines = message::request_lines(head).map_err(SendError::Invalid)?;
         self.check_section(&lines)?;
         let id = transport.open(Dir::Bidi).ok_or(SendError::NoStream)?;
+        trace::stream_type(transport, From::Here, id, "request");
+        trace::headers(transport, From::Here, id, lines.iter().copied());
         let section = self.encode_section(id, &lines, transport);
         self.opened = self.opened.max(id.index() + 1);
         if let Some(value) = head.headers.get("priority") {
@@ -91,6 +94,7 @@ impl Connection {
             (false, true) => Stage::Ended,
             (false, false) => Stage::Body,
         };
+        trace::headers(transport, From::Here, stream, lines.iter().copied());
         let section = self.encode_section(stream, &lines, transport);
         self.send_with(stream, transport, |request| {
             request.send.push_headers(&section);
@@ -118,6 +122,9 @@ impl Connection {
             request.send.waiting |= taken == 0 && !data.is_empty();
             Ok(())
         })?;
+        if taken > 0 {
+            trace::data(transport, From::Here, stream, taken as u64);
+        }
         Ok(taken)
     }
 
@@ -134,6 +141,7 @@ impl Connection {
         }
         let lines = message::trailer_lines(trailers).map_err(SendError::Invalid)?;
         self.check_section(&lines)?;
+        trace::headers(transport, From::Here, stream, lines.iter().copied());
         let section = self.encode_section(stream, &lines, transport);
         self.send_with(stream, transport, |request| {
             request.send.push_headers(&section);
@@ -293,7 +301,9 @@ impl Connection {
         if !agreed || !open {
             return Err(DatagramError::Unsupported);
         }
-        transport.send_datagram(datagram::encode(stream, payload), options)
+        transport.send_datagram(datagram::encode(stream, payload), options)?;
+        trace::datagram(transport, From::Here, stream, payload.len());
+        Ok(())
     }
 
     /// The largest payload that a datagram for `stream` can carry now, in bytes.
@@ -325,6 +335,9 @@ impl Connection {
         let mut out = BytesMut::with_capacity(16);
         frame::put_varint_frame(kind::GOAWAY, id, &mut out);
         self.critical_out[Critical::Control as usize].out.push(out.freeze());
+        if let Some(control) = self.critical_out[Critical::Control as usize].id {
+            trace::control(transport, From::Here, control, kind::GOAWAY, id);
+        }
         self.flush_critical(transport);
     }
 

@@ -15,6 +15,15 @@ pub(super) enum Critical {
 impl Critical {
     pub(super) const ALL: [Self; 3] = [Self::Control, Self::Encoder, Self::Decoder];
 
+    /// The name of the type in qlog.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Control => "control",
+            Self::Encoder => "qpack_encode",
+            Self::Decoder => "qpack_decode",
+        }
+    }
+
     /// The stream type (RFC 9114 §6.2.1, RFC 9204 §4.2).
     pub(super) const fn stream_type(self) -> u8 {
         match self {

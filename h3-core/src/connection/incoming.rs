@@ -17,6 +17,7 @@ use super::{
 use crate::{
     error::{H3Error, H3Violation, StreamViolation, code},
     frame::{FrameHead, kind},
+    trace::{self, From},
     transport::Transport,
 };
 
@@ -95,6 +96,7 @@ impl Connection {
         if self.side.is_client() {
             return Err(H3Violation::ServerBidiStream.into());
         }
+        trace::stream_type(transport, From::Peer, id, "request");
         let priority = self.take_early_priority(id);
         let mut request = Request::incoming(priority);
         // RFC 9114 §5.2: our GOAWAY said that this request is not processed.
@@ -145,6 +147,7 @@ impl Connection {
             .into());
         }
         *slot = Some(id);
+        trace::stream_type(transport, From::Peer, id, kind.name());
         self.read_critical(id, kind, rest, transport)
     }
 

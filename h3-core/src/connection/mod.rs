@@ -47,6 +47,7 @@ use waiting::Waiting;
 use crate::{
     error::{H3Error, H3Violation},
     settings::Settings,
+    trace::{self, From},
     transport::Transport,
 };
 
@@ -226,12 +227,16 @@ impl Connection {
     }
 
     fn flush_critical(&mut self, transport: &mut impl Transport) {
-        for critical in &mut self.critical_out {
+        for (kind, critical) in Critical::ALL.into_iter().zip(&mut self.critical_out) {
             if critical.id.is_none() && !critical.out.is_empty() {
                 critical.id = transport.open(Dir::Uni);
                 if let Some(id) = critical.id {
                     // These streams go first: settings and table updates unblock the others.
                     transport.set_priority(id, Priority::new().urgency(0));
+                    trace::stream_type(transport, From::Here, id, kind.name());
+                    if kind == Critical::Control {
+                        trace::settings(transport, From::Here, id, &self.config.settings);
+                    }
                 }
             }
             if let Some(id) = critical.id {

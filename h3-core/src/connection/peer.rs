@@ -7,7 +7,9 @@ use super::{Connection, Event, control::ControlFrame, critical::Critical};
 use crate::{
     datagram,
     error::{H3Error, H3Violation},
+    frame::kind,
     priority::parse_priority,
+    trace::{self, From},
     transport::Transport,
 };
 
@@ -55,6 +57,10 @@ impl Connection {
         // SETTINGS comes once. Every other frame replaces a value, and a peer can send it without end.
         if !matches!(frame, ControlFrame::Settings(_)) {
             self.idle.count(1, self.now)?;
+        }
+        let id = self.critical_in[Critical::Control as usize];
+        if let Some(id) = id.filter(|_| transport.is_observed()) {
+            trace_control(&frame, id, transport);
         }
         match frame {
             ControlFrame::Settings(settings) => {
@@ -156,9 +162,25 @@ impl Connection {
             // At a server a datagram may overtake its request. A stream that is over accepts none.
             None => !self.side.is_client() && self.may_come(stream),
         };
+        trace::datagram(transport, From::Peer, stream, payload.len());
         if wanted {
             self.events.push_back(Event::Datagram { stream, payload });
         }
         Ok(())
+    }
+}
+
+/// Shows a frame of the peer's control stream to the observer.
+fn trace_control(frame: &ControlFrame, id: StreamId, transport: &mut impl Transport) {
+    match frame {
+        ControlFrame::Settings(settings) => trace::settings(transport, From::Peer, id, settings),
+        ControlFrame::GoAway(value) => trace::control(transport, From::Peer, id, kind::GOAWAY, *value),
+        ControlFrame::MaxPushId(value) => {
+            trace::control(transport, From::Peer, id, kind::MAX_PUSH_ID, *value);
+        }
+        ControlFrame::PriorityUpdate { push: false, id: request, value } => {
+            trace::priority_update(transport, id, *request, value);
+        }
+        ControlFrame::CancelPush | ControlFrame::PriorityUpdate { push: true, .. } => {}
     }
 }

@@ -5,7 +5,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, StatusCode};
-use qpack::{DecodeError, Decoded, Start};
+use qpack::{DecodeError, Decoded, FieldRef, Start};
 use quic_core::{
     Priority, Side, StreamId,
     base::{Budget, Timestamp},
@@ -22,6 +22,7 @@ use crate::{
     frame::{FrameHead, HeadReader, kind},
     message::{content_length, parse_request, parse_response, parse_trailers},
     priority::parse_priority,
+    trace::{self, From},
     transport::Transport,
 };
 
@@ -193,7 +194,11 @@ impl Request {
                     Err(error) => return Ok(self.on_read_error(error, shared)),
                 }
             }
+            let begins = matches!(self.frame, Frame::Head(_));
             self.take_buffered(id, shared)?;
+            if let (true, Frame::Data { left }) = (begins, &self.frame) {
+                trace::data(transport, From::Peer, id, *left);
+            }
         }
     }
 
@@ -330,6 +335,7 @@ impl Request {
             DecodeError::TooLarge { .. } => Fault::Stream(StreamViolation::FieldSectionTooLarge),
             error => Fault::Connection(H3Error::Decompression(error)),
         })?;
+        trace::headers(transport, From::Peer, id, fields.iter().map(FieldRef::from));
         match (self.phase, shared.side) {
             (Phase::Head, Side::Server) => self.on_request(id, fields, shared, transport),
             (Phase::Head, Side::Client) => self.on_response(id, fields, shared),

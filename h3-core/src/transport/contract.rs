@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use quic_core::{
-    DatagramOptions, Dir, Priority, Side, StreamId,
+    DatagramOptions, Dir, LayerEvent, Priority, Side, StreamId,
     error::call::{DatagramError, Read, ReadError, WriteError},
 };
 
@@ -47,4 +47,12 @@ pub trait Transport {
     fn max_datagram_size(&self) -> Option<usize>;
     /// Closes the connection with an application code (`CONNECTION_CLOSE` of type 0x1d).
     fn close(&mut self, code: u64, reason: &[u8]);
+    /// Whether somebody observes the connection, so that [`Transport::trace`] has an effect. By default nobody does.
+    fn is_observed(&self) -> bool {
+        false
+    }
+    /// Shows an event to the observer of the connection.
+    fn trace(&mut self, event: &LayerEvent<'_>) {
+        let _ = event;
+    }
 }

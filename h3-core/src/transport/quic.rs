@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use quic_core::{
-    Connection, DatagramOptions, Dir, Priority, Side, StreamId,
+    Connection, DatagramOptions, Dir, LayerEvent, Priority, Side, StreamId,
     base::Timestamp,
     error::call::{DatagramError, Read, ReadError, WriteError},
 };
@@ -85,5 +85,13 @@ impl Transport for ConnTransport<'_> {
 
     fn close(&mut self, code: u64, reason: &[u8]) {
         self.conn.close(self.now, code, reason);
+    }
+
+    fn is_observed(&self) -> bool {
+        self.conn.is_observed()
+    }
+
+    fn trace(&mut self, event: &LayerEvent<'_>) {
+        self.conn.trace(self.now, event);
     }
 }

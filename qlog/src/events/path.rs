@@ -101,12 +101,13 @@ fn metrics(data: &mut Fields<'_>, old: &PathMetrics, new: &PathMetrics) {
     if let Some(min) = new.min_rtt.filter(|_| new.min_rtt != old.min_rtt) {
         data.millis("min_rtt", min);
     }
+    // Before the first sample, round trips are only assumed (RFC 9002 §6.2.2).
     for (name, before, now) in [
         ("smoothed_rtt", old.smoothed_rtt, new.smoothed_rtt),
         ("latest_rtt", old.latest_rtt, new.latest_rtt),
         ("rtt_variance", old.rtt_variation, new.rtt_variation),
     ] {
-        if before != now {
+        if new.min_rtt.is_some() && (before != now || old.min_rtt.is_none()) {
             data.millis(name, now);
         }
     }

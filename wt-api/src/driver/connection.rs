@@ -129,6 +129,7 @@ impl Conn {
             && let Some(event) = self.stack.sessions.poll_event()
         {
             *left -= 1;
+            self.show_session_event(&event);
             self.on_session_event(event);
         }
     }

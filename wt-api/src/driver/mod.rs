@@ -32,6 +32,7 @@ mod surveys;
 #[cfg(test)]
 mod tests;
 mod trouble;
+mod watched;
 
 use std::{
     future::Future,

@@ -211,6 +211,7 @@ impl ServerBuilder {
         let mut entropy = runtime.entropy();
         let shared = Arc::new(self.shared(sockets.iter().map(Vec::len).sum()));
         self.transport.congestion = shared.congestion().config();
+        self.transport.observers = self.observers.take().or(self.transport.observers);
         let keys = self.keys.unwrap_or_else(|| ServerKeys::passing(&mut *entropy));
         let resumption =
             self.resumption.or_else(|| self.rustls.is_none().then(|| Resumption::stateful(SESSIONS)));

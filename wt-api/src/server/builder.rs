@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use quic_core::{AddressLimits, Dir, TransportConfig, Versions, crypto::Resumption};
+use quic_core::{AddressLimits, Dir, ObserverFactory, TransportConfig, Versions, crypto::Resumption};
 
 use super::{handle::Server, keys::ServerKeys};
 use crate::{
@@ -53,6 +53,7 @@ pub struct ServerBuilder {
     pub(super) key_log_file: bool,
     pub(super) keys: Option<ServerKeys>,
     pub(super) resumption: Option<Resumption>,
+    pub(super) observers: Option<Arc<dyn ObserverFactory>>,
 }
 
 impl std::fmt::Debug for ServerBuilder {
@@ -98,6 +99,7 @@ impl ServerBuilder {
             key_log_file: false,
             keys: None,
             resumption: None,
+            observers: None,
         }
     }
 
@@ -252,6 +254,13 @@ impl ServerBuilder {
     /// exists: with three or fewer, a client cannot open its own unidirectional streams.
     pub fn transport(mut self, transport: TransportConfig) -> Self {
         self.transport = transport;
+        self
+    }
+
+    /// Has `observers` make an observer for each connection, which sees everything that happens in it: for example
+    /// [`qlog::directory`](crate::qlog::directory). Default none, unless [`transport`](Self::transport) has one.
+    pub fn observers(mut self, observers: Arc<dyn ObserverFactory>) -> Self {
+        self.observers = Some(observers);
         self
     }
 
