@@ -1,6 +1,11 @@
 //! The command line.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr as _};
+use std::{
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr as _,
+};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
@@ -25,6 +30,18 @@ impl Cli {
     pub(crate) const fn is_quiet(&self) -> bool {
         matches!(self.command, Command::Connect(Connect { quiet: true, .. }))
     }
+
+    /// Where the qlog of connections goes.
+    pub(crate) fn qlog(&self) -> Option<&Path> {
+        let logs = match &self.command {
+            Command::Serve(serve) => &serve.logs,
+            Command::Connect(connect) => &connect.logs,
+            Command::Doctor(doctor) => &doctor.logs,
+            Command::Perf(perf) => &perf.logs,
+            _ => return None,
+        };
+        logs.qlog.as_deref()
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -42,6 +59,8 @@ pub(crate) enum Command {
     Cert(CertAction),
     /// Measure throughput and round trips; prints one JSON line per run
     Perf(Perf),
+    /// Say what qlog files say of their connections: how long, how fast, what was lost, what limited sending
+    Qlog(QlogFiles),
     /// Print a script that completes this command's words in a shell, for example `weft completions bash`
     Completions {
         /// The shell
@@ -116,6 +135,8 @@ pub(crate) struct Serve {
     pub(crate) metrics: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) limits: Limits,
+    #[command(flatten)]
+    pub(crate) logs: Logs,
     /// Arguments of the program (--exec)
     #[arg(last = true, value_name = "ARGUMENT", requires = "exec")]
     pub(crate) arguments: Vec<OsString>,
@@ -151,6 +172,8 @@ pub(crate) struct Asking {
 pub(crate) struct Connect {
     #[command(flatten)]
     pub(crate) asking: Asking,
+    #[command(flatten)]
+    pub(crate) logs: Logs,
     /// How long it may take to establish the session, in seconds: name lookup, handshake and the server's
     /// answer together
     #[arg(long, default_value_t = CONNECT_TIMEOUT, value_parser = seconds, value_name = "SECONDS")]
@@ -201,9 +224,30 @@ impl Connect {
 pub(crate) struct Doctor {
     #[command(flatten)]
     pub(crate) asking: Asking,
+    #[command(flatten)]
+    pub(crate) logs: Logs,
     /// How long each step may take, in seconds
     #[arg(long, default_value_t = 5.0, value_parser = seconds, value_name = "SECONDS")]
     pub(crate) timeout: f64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QlogFiles {
+    /// Files of qlog, of this command or of others: .sqlog or .qlog
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Also write a page with diagrams to this file; it needs no network
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+/// Where the qlog of connections goes.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Logs {
+    /// Write what each connection does to a file in this directory (created if missing), which `weft qlog`
+    /// and qvis read
+    #[arg(long, value_name = "DIR")]
+    pub(crate) qlog: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -311,6 +355,8 @@ pub(crate) struct Perf {
     /// Directory of the certificate; the server makes one if there is none
     #[arg(long)]
     pub(crate) dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) logs: Logs,
     /// Answers questions of `pair` on standard input
     #[arg(long, hide = true)]
     pub(crate) control: bool,

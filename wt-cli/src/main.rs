@@ -26,6 +26,8 @@ mod output;
 mod page;
 mod perf;
 mod platform;
+mod qlog;
+mod qlogs;
 mod reach;
 mod relay;
 mod reload;
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
     let ended = runtime.block_on(run(&cli));
     // A thread that is blocked in a read of standard input cannot be woken.
     runtime.shutdown_background();
+    qlogs::finish();
     finish(ended, cli.json)
 }
 
@@ -108,6 +111,7 @@ fn finish(ended: Result<Exit, Ended>, json: bool) -> ExitCode {
 }
 
 async fn run(cli: &Cli) -> Result<Exit, Ended> {
+    qlogs::start(cli.qlog())?;
     match &cli.command {
         Command::Demo(args) => demo::run(args, cli.json).await,
         Command::Serve(args) => serve::run(args, cli.json).await,
@@ -115,6 +119,7 @@ async fn run(cli: &Cli) -> Result<Exit, Ended> {
         Command::Doctor(args) => until_stopped(doctor::run(args, cli.json)).await,
         Command::Cert(action) => cert::run(action, cli.json),
         Command::Perf(args) => perf::run(args).await,
+        Command::Qlog(args) => qlog::run(args, cli.json),
         Command::Completions { shell } => Ok(manual::completions(*shell)),
         Command::Man { directory } => manual::pages(directory),
     }

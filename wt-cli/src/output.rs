@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use wt_api::WebTransportStats;
+use wt_api::{WebTransportStats, protocol::SendLimit};
 use wt_cli::console;
 pub(crate) use wt_cli::console::tell;
 
@@ -126,12 +126,35 @@ fn rows(stats: &WebTransportStats) -> Vec<(&'static str, String)> {
         ("packets sent", count(stats.packets_sent)),
         ("packets received", count(stats.packets_received)),
         ("packets lost", count(stats.packets_lost)),
+        ("sending limited by", limited(stats)),
         ("bytes sent", count(stats.bytes_sent)),
         ("bytes received", count(stats.bytes_received)),
         ("bytes lost", count(stats.bytes_lost)),
         ("datagrams lost on the way out", count(stats.datagrams.map(|counts| counts.lost_outgoing))),
         ("datagrams dropped on the way in", count(stats.datagrams.map(|counts| counts.dropped_incoming))),
     ]
+}
+
+/// What kept this end from sending more, with its share of the time, largest first.
+fn limited(stats: &WebTransportStats) -> String {
+    let Some(counts) = stats.connection else { return "-".to_owned() };
+    let share =
+        |limit| counts.limited.of(limit).as_secs_f64() * 100.0 / counts.lifetime.as_secs_f64().max(1e-9);
+    let mut shares: Vec<_> = SendLimit::ALL.into_iter().map(|limit| (share(limit), limit.name())).collect();
+    shares.sort_by(|one, two| two.0.total_cmp(&one.0));
+    let told =
+        shares.iter().filter(|(share, _)| *share >= 0.5).map(|(share, name)| format!("{name} {share:.0} %"));
+    told.collect::<Vec<_>>().join(", ").replace('_', " ")
+}
+
+/// The same in milliseconds.
+fn limited_json(stats: &WebTransportStats) -> Value {
+    let Some(counts) = stats.connection else { return Value::Null };
+    SendLimit::ALL
+        .into_iter()
+        .map(|limit| (limit.name().to_owned(), json!(milliseconds(counts.limited.of(limit)))))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// A table with one row for each figure.
@@ -153,6 +176,7 @@ pub(crate) fn json(stats: &WebTransportStats) -> Value {
         "congestionController": stats.connection.map(|counts| counts.congestion_controller),
         "estimatedSendRate": stats.estimated_send_rate,
         "atSendCapacity": stats.at_send_capacity,
+        "limitedBy": limited_json(stats),
         "packetsSent": stats.packets_sent,
         "packetsReceived": stats.packets_received,
         "packetsLost": stats.packets_lost,

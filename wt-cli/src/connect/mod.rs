@@ -22,7 +22,7 @@ use crate::{
     exit::{Ended, Exit},
     field, inputs, output,
     platform::Signals,
-    texts,
+    qlogs, texts,
 };
 use sink::Sink;
 use stop::{END, Stop};
@@ -249,6 +249,9 @@ fn options(args: &Connect, json: bool) -> Result<WebTransportOptions, Ended> {
         .protocols(&asking.protocol);
     if let Some(origin) = &asking.origin {
         options = options.origin(origin);
+    }
+    if let Some(observers) = qlogs::observers() {
+        options = options.observers(observers);
     }
     trusting(options, asking)
 }

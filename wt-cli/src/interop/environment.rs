@@ -11,8 +11,7 @@ pub(crate) enum Role {
     Server,
 }
 
-/// The environment variables. rustls reads `SSLKEYLOGFILE`. `QLOGDIR` has no effect, because no qlog files
-/// are written.
+/// The environment variables. rustls reads `SSLKEYLOGFILE`.
 #[derive(Clone, Debug)]
 pub(crate) struct Environment {
     /// `ROLE`.
@@ -29,6 +28,8 @@ pub(crate) struct Environment {
     pub(crate) downloads: PathBuf,
     /// `CERTS`, else `/certs`: the server's `cert.pem` and `priv.key`.
     pub(crate) certs: PathBuf,
+    /// `QLOGDIR`: where the qlog files of connections go, if anywhere.
+    pub(crate) qlog: Option<PathBuf>,
     /// `PORT`, else 443: where a server listens, for tests.
     pub(crate) port: u16,
 }
@@ -59,6 +60,7 @@ impl Environment {
             www: folder("WWW", "/www"),
             downloads: folder("DOWNLOADS", "/downloads"),
             certs: folder("CERTS", "/certs"),
+            qlog: get("QLOGDIR").filter(|path| !path.is_empty()).map(PathBuf::from),
             port,
         })
     }
@@ -81,6 +83,9 @@ mod tests {
         assert_eq!(environment.downloads, PathBuf::from("/downloads"));
         assert_eq!(environment.certs, PathBuf::from("/certs"));
         assert!(environment.requests.is_empty() && environment.protocols.is_empty());
+        assert_eq!(environment.qlog, None);
+        let variables = [("ROLE", "client"), ("QLOGDIR", "/logs/qlog/")];
+        assert_eq!(read(&variables).unwrap().qlog, Some(PathBuf::from("/logs/qlog/")));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The file server over HTTP/3.
 
 use http::StatusCode;
-use wt_api::{HttpRequest, HttpResponse, Server};
+use wt_api::{HttpRequest, HttpResponse, Server, TransportConfig};
 
 use crate::{
     environment::Environment,
-    files,
+    files, logs,
     tell::{Failure, announce},
     tls::{self, Suites},
 };
@@ -16,6 +16,7 @@ pub(crate) async fn server(environment: &Environment) -> Result<(), Failure> {
     let server = Server::builder()
         .rustls_config(tls::server(environment, tls::ALPN_H3, Suites::All)?)
         .listen((std::net::Ipv6Addr::UNSPECIFIED, environment.port).into())
+        .transport(TransportConfig::new().observers(logs::observers()))
         .http_handler(move |request: &HttpRequest| match files::load(&www, &request.path) {
             Some(content) => HttpResponse::new(StatusCode::OK).with_body(content),
             None => HttpResponse::new(StatusCode::NOT_FOUND),

@@ -10,6 +10,7 @@ mod case;
 mod environment;
 mod files;
 mod http3;
+mod logs;
 mod quic;
 mod tell;
 mod tls;
@@ -42,7 +43,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("no runtime: {error}")),
     };
-    match runtime.block_on(run(case, &environment)) {
+    let ended = runtime.block_on(run(case, &environment));
+    // Connections hand over the end of their logs when they are dropped.
+    drop(runtime);
+    logs::finish();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
@@ -54,6 +59,7 @@ fn failed(error: &str) -> ExitCode {
 }
 
 async fn run(case: Case, environment: &Environment) -> Result<(), Failure> {
+    logs::start(environment.qlog.as_deref())?;
     match (case, environment.role) {
         (Case::Quic(feature), Role::Client) => quic::client(feature, environment).await,
         (Case::Quic(feature), Role::Server) => quic::server(feature, environment).await,

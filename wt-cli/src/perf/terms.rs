@@ -7,6 +7,7 @@ use quic_core::TransportConfig;
 use crate::{
     args::Perf,
     exit::{Ended, Exit},
+    qlogs,
 };
 
 /// How long a handshake may take.
@@ -32,6 +33,7 @@ pub(super) fn transport(options: &Perf) -> TransportConfig {
         .receive_window(options.window * 4)
         .max_receive_window(options.window * 4)
         .congestion(options.congestion.controllers())
+        .observers(qlogs::observers())
 }
 
 /// How long datagrams in flight have to arrive.

@@ -20,6 +20,7 @@ use crate::{
     exit::{Ended, Exit},
     output,
     platform::{Hangup, Signals},
+    qlogs,
     reload::CertificateFiles,
     state,
 };
@@ -117,6 +118,9 @@ fn builder(args: &Serve, keys: Option<ServerKeys>) -> Result<ServerBuilder, Ende
     }
     if let Some(keys) = keys {
         builder = builder.keys(keys);
+    }
+    if let Some(observers) = qlogs::observers() {
+        builder = builder.observers(observers);
     }
     Ok(builder)
 }

@@ -13,6 +13,7 @@ mod listening;
 mod manual;
 mod metrics;
 mod pipes;
+mod qlog;
 mod serve;
 
 use std::{

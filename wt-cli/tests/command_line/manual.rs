@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::{code, directory, output, text};
 
-const ALL: [&[&str]; 12] = [
+const ALL: [&[&str]; 13] = [
     &[],
     &["demo"],
     &["serve"],
@@ -15,6 +15,7 @@ const ALL: [&[&str]; 12] = [
     &["cert", "show"],
     &["cert", "rotate"],
     &["perf"],
+    &["qlog"],
     &["completions"],
     &["man"],
 ];

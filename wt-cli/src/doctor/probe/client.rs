@@ -24,6 +24,7 @@ use super::{
     plan::{Plan, connect},
 };
 use crate::platform;
+use crate::qlogs;
 
 /// `H3_NO_ERROR` (RFC 9114 §8.1).
 const H3_NO_ERROR: u64 = 0x100;
@@ -66,7 +67,8 @@ impl Client {
         entropy.fill(&mut key);
         let config = EndpointConfig::new(CidFactory::new(8, 0, &key));
         let mut endpoint = Endpoint::new(config, None, Box::new(entropy));
-        let transport = TransportConfig::new().max_datagram_size(SENT).ecn(false);
+        let transport =
+            TransportConfig::new().max_datagram_size(SENT).ecn(false).observers(qlogs::observers());
         let client =
             ClientConfig::new(TlsClientConfig::new(Arc::clone(&plan.tls))).transport(Arc::new(transport));
         let connected = endpoint.connect(START, &client, &plan.host, remote);

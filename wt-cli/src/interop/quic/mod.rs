@@ -20,6 +20,7 @@ use hq_client::Tickets;
 use crate::{
     case::Feature,
     environment::Environment,
+    logs,
     tell::{Failure, announce},
     tls::{self, Suites},
 };
@@ -97,6 +98,7 @@ fn transport() -> TransportConfig {
         .receive_window(256 << 10)
         // Some cases lose three of ten packets in each direction.
         .handshake_timeout(Some(Duration::from_secs(60)))
+        .observers(logs::observers())
 }
 
 /// Gets the files of `REQUESTS` over HTTP/0.9.

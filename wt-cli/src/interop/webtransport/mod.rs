@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 use url::Url;
-use wt_api::{AcceptOptions, CloseInfo, Request, Server, WebTransport, WebTransportOptions};
+use wt_api::{AcceptOptions, CloseInfo, Request, Server, TransportConfig, WebTransport, WebTransportOptions};
 
 use crate::{
     case::Task,
     environment::Environment,
-    files,
+    files, logs,
     tell::{Failure, announce},
     tls::{self, Suites},
 };
@@ -57,6 +57,7 @@ pub(crate) async fn client(task: Task, environment: &Environment) -> Result<(), 
     let (tls, _) = tls::client(tls::ALPN_H3, Suites::All, false)?;
     let options = WebTransportOptions::new()
         .rustls_config(tls)
+        .transport(TransportConfig::new().observers(logs::observers()))
         .protocols(environment.protocols.iter().cloned())
         .allow_pooling(true);
     let mut sessions = tokio::task::JoinSet::new();
@@ -105,6 +106,7 @@ pub(crate) async fn server(task: Task, environment: &Environment) -> Result<(), 
     let server = Server::builder()
         .rustls_config(tls::server(environment, tls::ALPN_H3, Suites::All)?)
         .listen((std::net::Ipv6Addr::UNSPECIFIED, environment.port).into())
+        .transport(TransportConfig::new().observers(logs::observers()))
         .build()
         .map_err(|error| error.to_string())?;
     server.local_addresses().iter().copied().for_each(announce);
