@@ -98,6 +98,8 @@ fn all_frames() -> Vec<Frame<'static>> {
         Frame::TransportClose { code: 10, frame_type: 6, reason: b"why" },
         Frame::ApplicationClose { code: 0x100, reason: b"" },
         Frame::HandshakeDone,
+        Frame::ImmediateAck,
+        Frame::AckFrequency { sequence: 1, threshold: 9, max_ack_delay: 5_000, reordering: 3 },
         Frame::Datagram { data: b"datagram", has_length: true },
         Frame::Datagram { data: b"to the end", has_length: false },
     ]

@@ -96,6 +96,12 @@ pub struct TransportConfig {
     /// Whether the peer may send packets with a zero fixed bit, so that no network comes to rely on the bit
     /// (RFC 9287). This end's packets have random fixed bits if the peer permits it. Default true.
     pub grease_quic_bit: bool,
+    /// Whether packets show networks how long a round trip takes, by the latency spin bit (RFC 9000 §17.4). One of
+    /// eight connection IDs shows nothing even so, and it takes both ends. Default true.
+    pub spin_bit: bool,
+    /// Whether the peer may ask for other acknowledgments than the usual, and is asked for fewer where many packets
+    /// fit the congestion window, if it permits that (ack-frequency). Default true.
+    pub ack_frequency: bool,
     /// The QUIC versions that are offered and accepted (RFC 9368), the most preferred first. Default both, with
     /// version 1 first: connections are of version 2 only if the other end would have it so.
     pub versions: Versions,
@@ -146,6 +152,8 @@ impl Default for TransportConfig {
             congestion: CongestionConfig::default(),
             ecn: true,
             grease_quic_bit: true,
+            spin_bit: true,
+            ack_frequency: true,
             versions: Versions::default(),
             allows_migration: true,
             preferred_v4: None,
@@ -202,6 +210,8 @@ impl TransportConfig {
         ecn: bool,
         grease_quic_bit: bool,
         observers: Option<Arc<dyn ObserverFactory>>,
+        spin_bit: bool,
+        ack_frequency: bool,
         versions: Versions,
         memory_budget: usize,
     }

@@ -7,10 +7,12 @@ use quic_core::{
     Dir, EarlyData, ServerConfig, TransportConfig,
     Version::{self, V1, V2},
     Versions,
-    crypto::{Resumption, SessionCache, TicketKeys},
+    crypto::{Resumption, SessionCache, TicketKeys, TlsClientConfig},
     error::{CloseReason, ConnectionError, TransportErrorCode, Violation},
     packet::{self, Header, LongType},
+    testing,
 };
+use rustls::pki_types::CertificateDer;
 use soak::{Host, Policy, Setup, World, lan, pattern};
 
 /// A world whose ends have these versions.
@@ -243,6 +245,35 @@ fn what_a_server_gave_in_version_2_serves_connections_of_version_2() {
             part(&mut world);
         }
     }
+}
+
+/// RFC 9369 §4.1: the client's parameters are in the first or the second datagram, because TLS shuffles extensions.
+/// Until the server has them it answers in the original version.
+#[test]
+fn a_client_hello_of_two_datagrams_is_answered_in_the_servers_version() {
+    for_seeds(0..20, |seed| {
+        let (tls, certificate) = testing::tls_server_config(soak::ALPN);
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from(certificate)).expect("a certificate");
+        let provider = Arc::new(quic_core::crypto::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("TLS 1.3")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let others = (0..120).map(|nth| format!("protocol-{nth:06}").into_bytes());
+        config.alpn_protocols = others.chain([soak::ALPN.to_vec()]).collect();
+        let lossy = if seed < 10 { 0.0 } else { 0.2 };
+        let mut world = world(seed, &slow().bernoulli(lossy), Versions::default(), Versions::new([V2, V1]));
+        world.client_config.tls = TlsClientConfig::new(Arc::new(config));
+        serve(&mut world, |mut config| {
+            config.tls = tls;
+            config
+        });
+        world.establish();
+        assert_eq!(versions(&mut world), [V2, V2], "seed {seed}");
+        echo(&mut world, 5_000);
+    });
 }
 
 /// RFC 9369 §4.1: 0-RTT packets are of the original version, whichever the server chooses.

@@ -86,4 +86,45 @@ both_sides! {
         w.peer.acks = true;
         w.expect_alive();
     }
+
+    /// ack-frequency §4: a delay below the one that the endpoint has told, or of 2^14 ms and more, even in a frame
+    /// whose number is not the highest.
+    fn ack_frequency_with_a_delay_out_of_range(side) {
+        for delay in [0, 999, (1 << 14) * 1_000, varint::MAX] {
+            closes_with(side, wire::ints(&[0xaf, 0, 1, delay, 1]), PROTOCOL_VIOLATION, 0xaf);
+            let earlier = wire::ints(&[0xaf, 5, 1, 1_000, 1, 0xaf, 4, 1, delay, 1]);
+            closes_with(side, earlier, PROTOCOL_VIOLATION, 0xaf);
+        }
+        let mut w = World::at(side, Stage::Confirmed);
+        let greedy = wire::ints(&[0xaf, 0, varint::MAX, ((1 << 14) - 1) * 1_000, varint::MAX]);
+        w.send(Space::Data, greedy);
+        w.send(Space::Data, wire::ints(&[0xaf, varint::MAX, 0, 1_000, 0, 0x1f]));
+        goes_on(&mut w);
+    }
+
+    /// ack-frequency §3: an endpoint that offered nothing knows neither frame.
+    fn ack_frequency_frames_though_not_offered(side) {
+        for (frame, kind) in [(wire::ints(&[0xaf, 0, 1, 25_000, 1]), 0xaf), (vec![0x1f], 0x1f)] {
+            let transport = TransportConfig::new().ack_frequency(false);
+            let options = Options { transport, ..Options::default() };
+            let mut w = World::with(side, Stage::Confirmed, options);
+            w.send(Space::Data, frame.clone());
+            w.expect_close_in(FRAME_ENCODING_ERROR, kind);
+            for (stage, space) in [(Stage::Initial, Space::Initial), (Stage::Handshake, Space::Handshake)] {
+                let mut w = World::at(side, stage);
+                w.send(space, frame.clone());
+                w.expect_close_in(PROTOCOL_VIOLATION, kind);
+            }
+        }
+    }
+
+    /// ack-frequency §8, RFC 9000 §21.9: they cost what other small frames cost.
+    fn ack_frequency_frames_without_end(side) {
+        let mut w = World::at(side, Stage::Confirmed);
+        let payload = [0x1f; 1_000];
+        for _ in 0..40 {
+            w.send_fast(&payload);
+        }
+        w.expect_close_in(PROTOCOL_VIOLATION, 0x1f);
+    }
 }

@@ -6,7 +6,7 @@ use crate::common::*;
 
 both_sides! {
     fn f01_unknown_frame(side) {
-        for kind in [0x20, varint::MAX, 0x1f, 0x22, 0x2f, 0x32, 0x41, 0x3fff, 0x3fff_ffff] {
+        for kind in [0x20, varint::MAX, 0x21, 0x22, 0xae, 0xb0, 0x2f, 0x32, 0x41, 0x3fff, 0x3fff_ffff] {
             closes_with(side, wire::ints(&[kind]), FRAME_ENCODING_ERROR, kind);
         }
         for (stage, space) in [(Stage::Initial, Space::Initial), (Stage::Handshake, Space::Handshake)] {
@@ -17,7 +17,7 @@ both_sides! {
     }
 
     fn f02_frame_type_longer_than_needed(side) {
-        let types = (0x00..=0x1e).chain([0x24, 0x30, 0x31]);
+        let types = (0x00..=0x1f).chain([0x24, 0x30, 0x31]);
         for (kind, size) in types.flat_map(|kind| [2, 4, 8].map(|size| (kind, size))) {
             let payload = [wire::long_int(kind, size), vec![0; 40]].concat();
             let mut w = World::at(side, Stage::Confirmed);

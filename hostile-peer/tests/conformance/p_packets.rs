@@ -296,6 +296,19 @@ both! {
         w.expect_close_in(AEAD_LIMIT_REACHED, 0);
     }
 
+    /// RFC 9001 §6.6: a peer that acknowledges nothing permits new keys once, for what it acknowledged before.
+    fn p17_no_new_keys_before_the_limit(w: Confirmed) {
+        w.connection().cap_confidentiality_limit(64);
+        w.peer.acks = false;
+        for _ in 0..400 {
+            w.send(Space::Data, PING.to_vec());
+            if w.app.error().is_some() {
+                break;
+            }
+        }
+        w.expect_close_in(AEAD_LIMIT_REACHED, 0);
+    }
+
     fn p18_short_headers_for_nobody(w: Confirmed) {
         let mut answered = 0;
         for size in 1..=64usize {

@@ -1,17 +1,23 @@
 //! Which packets were received, and when to acknowledge them (RFC 9000 §12.3, §13.2, §13.4.1). There is one
 //! tracker per packet number space.
 //!
-//! Owns received ranges, duplicate detection, ECN counts and the acknowledgment policy. Never knows what a
-//! packet contained, except whether it elicits an acknowledgment.
+//! Owns received ranges, duplicate detection, ECN counts and the acknowledgment policy, and what this end asks of
+//! the peer's. Never knows what a packet contained, except whether it elicits an acknowledgment.
 
+mod policy;
+mod requests;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
+use policy::{Arrival, Policy};
+pub(crate) use requests::AckRequests;
+
 use crate::{
     base::{Ecn, Timestamp},
     buf::RangeSet,
+    error::Violation,
     frame::{EcnCounts, FrameWriter},
     ids::Space,
 };
@@ -22,9 +28,6 @@ const MAX_REPORTED: usize = 64;
 /// remembered gap tells the first copy of a late packet from a duplicate. The oldest ranges are forgotten
 /// first; every packet older than those left counts as a duplicate.
 const MAX_REMEMBERED: usize = 256;
-/// The number of ack-eliciting packets after which an acknowledgment is sent at the latest (RFC 9000
-/// §13.2.2).
-const ELICITING_THRESHOLD: u32 = 2;
 
 /// Received packets of one packet number space.
 #[derive(Debug)]
@@ -39,6 +42,10 @@ pub(crate) struct AckTracker {
     /// Every packet number below this one counts as a duplicate, because its range was forgotten.
     forgotten_below: u64,
     largest: Option<(u64, Timestamp)>,
+    /// The largest packet number that elicited an acknowledgment.
+    largest_eliciting: u64,
+    /// The largest packet number that an ACK frame has reported.
+    reported: Option<u64>,
     /// Ack-eliciting packets since the last ACK frame.
     unacked: u32,
     /// When an ACK frame has to be sent at the latest.
@@ -46,8 +53,7 @@ pub(crate) struct AckTracker {
     /// Whether a packet arrived that no ACK frame has reported yet.
     unreported: bool,
     ecn: EcnCounts,
-    /// Our `max_ack_delay`; zero in Initial and Handshake, which are acknowledged at once.
-    max_delay: Duration,
+    policy: Policy,
     /// The `ack_delay_exponent` that scales the ACK Delay field; 0 in Initial and Handshake.
     delay_exponent: u8,
 }
@@ -61,11 +67,13 @@ impl AckTracker {
             unreported_late: None,
             forgotten_below: 0,
             largest: None,
+            largest_eliciting: 0,
+            reported: None,
             unacked: 0,
             due: None,
             unreported: false,
             ecn: EcnCounts::default(),
-            max_delay,
+            policy: Policy::new(max_delay),
             delay_exponent,
         }
     }
@@ -102,11 +110,35 @@ impl AckTracker {
             return;
         }
         self.unacked += 1;
+        self.largest_eliciting = self.largest_eliciting.max(number);
         // RFC 9000 §13.2.1: acknowledge at once if packets are missing or out of order, and on CE.
-        let out_of_order = number != expected;
-        let at_once = self.unacked >= ELICITING_THRESHOLD || out_of_order || ecn == Ecn::Ce;
-        let due = if at_once { now } else { now + self.max_delay };
+        let arrival =
+            Arrival { unacked: self.unacked, out_of_order: number != expected, marked: ecn == Ecn::Ce };
+        let gaps = Gaps { received: &self.received, reported: self.reported };
+        let overtaken = |by| gaps.have_one_to_tell(number, self.largest_eliciting, by);
+        let at_once = self.policy.is_urgent(&arrival, overtaken);
+        let due = if at_once { now } else { now + self.policy.max_delay };
         self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// ACK_FREQUENCY arrived: the peer asks for these thresholds, with a delay of at least `least`.
+    ///
+    /// # Errors
+    /// The delay is out of range (ack-frequency §4).
+    pub(crate) fn on_request(
+        &mut self,
+        sequence: u64,
+        threshold: u64,
+        max_delay: Duration,
+        reordering: u64,
+        least: Duration,
+    ) -> Result<(), Violation> {
+        self.policy.on_request(sequence, threshold, max_delay, reordering, least)
+    }
+
+    /// IMMEDIATE_ACK arrived in the packet that is being processed.
+    pub(crate) fn on_immediate(&mut self) {
+        self.policy.on_immediate();
     }
 
     fn remember(&mut self, number: u64) {
@@ -147,6 +179,8 @@ impl AckTracker {
         if !w.ack(self.space, ranges, u64::try_from(delay).unwrap_or(u64::MAX), ecn) {
             return None;
         }
+        self.reported = Some(largest);
+        self.policy.on_ack();
         self.unacked = 0;
         self.due = None;
         self.unreported = false;
@@ -169,5 +203,46 @@ impl AckTracker {
     #[cfg(test)]
     pub(crate) fn ecn_counts(&self) -> EcnCounts {
         self.ecn
+    }
+}
+
+/// The packets that are missing (ack-frequency §6.2).
+struct Gaps<'a> {
+    received: &'a RangeSet,
+    /// The largest packet number that an ACK frame has reported.
+    reported: Option<u64>,
+}
+
+impl Gaps<'_> {
+    /// Whether the peer, which takes a packet for lost when `by` later ones have arrived, should learn at once what
+    /// arrived: a packet is missing that it does not yet know to be lost, or this one came after it was taken for
+    /// lost.
+    fn have_one_to_tell(&self, number: u64, largest: u64, by: u64) -> bool {
+        if self.reported.is_some_and(|reported| number.saturating_add(by) <= reported) {
+            return true;
+        }
+        // Packets below this one are known to be missing. Without a report, nothing below the first packet is.
+        let from = match self.reported {
+            Some(reported) => reported.saturating_add(1).saturating_sub(by),
+            None => self.received.min().unwrap_or(0),
+        };
+        let mut lowest = None;
+        let mut above: Option<u64> = None;
+        for range in self.received.iter().rev() {
+            if let Some(above) = above
+                && range.end.max(from) < above
+            {
+                lowest = Some(range.end.max(from));
+            }
+            above = Some(range.start);
+            if range.start <= from {
+                break;
+            }
+        }
+        // What is missing below all that is remembered.
+        if above.is_some_and(|above| above > from) {
+            lowest = Some(from);
+        }
+        lowest.is_some_and(|missing| largest.checked_sub(missing).is_some_and(|later| later >= by))
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use super::{Connection, close::Failure};
 use crate::{
-    acks::AckTracker,
+    acks::{AckRequests, AckTracker},
     base::Timestamp,
     cids::Cids,
     congestion::CongestionEvent,
@@ -32,6 +32,7 @@ const REPEATED: usize = 2;
 struct Owners<'a> {
     handshake: &'a mut Handshake,
     acks: &'a mut [AckTracker; 3],
+    requests: &'a mut AckRequests,
     cids: &'a mut Cids,
     streams: &'a mut Streams,
     schedule: &'a mut Schedule,
@@ -49,7 +50,8 @@ impl Owners<'_> {
             | Receipt::Ack { .. }
             | Receipt::Datagrams { .. }
             | Receipt::HandshakeDone
-            | Receipt::NewToken => false,
+            | Receipt::NewToken
+            | Receipt::AckFrequency(_) => false,
             Receipt::Crypto { .. }
             | Receipt::Stream { .. }
             | Receipt::ResetStream { .. }
@@ -86,6 +88,8 @@ impl Owners<'_> {
             Receipt::HandshakeDone => self.control.on_handshake_done_lost(),
             Receipt::NewToken if acked => self.control.on_token_acked(),
             Receipt::NewToken => self.control.on_token_lost(),
+            Receipt::AckFrequency(sequence) if acked => self.requests.on_acked(sequence),
+            Receipt::AckFrequency(sequence) => self.requests.on_lost(sequence),
             Receipt::NewConnectionId(_) => {}
             Receipt::Datagrams { count, .. } if !acked => self.datagrams.on_lost(count),
             Receipt::Datagrams { count, bytes } => {
@@ -110,6 +114,7 @@ macro_rules! owners {
         Owners {
             handshake: &mut $connection.handshake,
             acks: &mut $connection.acks,
+            requests: &mut $connection.requests,
             cids: &mut $connection.cids,
             streams: &mut $connection.streams,
             schedule: &mut $connection.schedule,
@@ -179,6 +184,8 @@ impl Connection {
         self.recovery.forget_lost();
         if let (Space::Data, Some(largest)) = (space, result.largest_newly_acked) {
             self.keyring.on_acked(largest);
+            let path = &self.paths.active;
+            self.requests.consider(path.window(), path.datagram_size(), path.rtt.smoothed());
         }
         self.on_size_evidence(
             now,

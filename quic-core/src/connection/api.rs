@@ -358,6 +358,12 @@ impl Connection {
         self.keyring.cap_integrity_limit(limit);
     }
 
+    /// Lowers the confidentiality limit of the keys in use, so that a test can exceed it.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn cap_confidentiality_limit(&mut self, limit: u64) {
+        self.keyring.cap_confidentiality_limit(limit);
+    }
+
     /// Replaces the congestion controllers of the path in use and of later paths, from the next packet on.
     /// Packets in flight stay in flight. The path's new controller learns the old one's window and rate
     /// ([`Predecessor`](crate::congestion::Predecessor)); the built-in controllers continue from there.

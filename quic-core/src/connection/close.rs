@@ -84,7 +84,7 @@ impl Connection {
     /// §10.2, RFC 9001 §6.5).
     #[inline]
     pub(super) fn three_pto(&self) -> Duration {
-        self.paths.active.rtt.pto_base().saturating_add(self.peer.max_ack_delay).saturating_mul(3)
+        self.paths.active.rtt.pto_base().saturating_add(self.requests.max_delay()).saturating_mul(3)
     }
 
     /// Closes the connection because of an error of the peer.

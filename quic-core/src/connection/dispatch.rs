@@ -1,8 +1,10 @@
 //! Passes each frame to the component that owns it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
-use super::{Connection, close::Failure, flood::FrameCost};
+use super::{Connection, close::Failure, flood::FrameCost, parameters::least_ack_delay};
 use crate::{
     base::Timestamp,
     crypto::TlsSession,
@@ -92,10 +94,8 @@ impl Connection {
             }
             Frame::PathResponse(data) => self.on_path_response(data, now),
             Frame::NewToken(token) => self.on_new_token(token)?,
-            Frame::HandshakeDone => {
-                self.expect_server()?;
-                self.confirm(now);
-            }
+            Frame::HandshakeDone => self.on_handshake_done(now)?,
+            Frame::ImmediateAck | Frame::AckFrequency { .. } => self.on_ack_request(frame)?,
             Frame::TransportClose { code, frame_type, reason } => {
                 let (code, reason) = (TransportErrorCode(code), from.payload.slice_ref(reason));
                 self.on_peer_close(CloseReason::Transport { code, frame_type, reason }, now);
@@ -127,6 +127,29 @@ impl Connection {
     /// Only a server may send the frame (RFC 9000 §19.7, §19.20).
     fn expect_server(&self) -> Result<(), Violation> {
         if self.side.is_client() { Ok(()) } else { Err(Violation::FrameAtWrongSide) }
+    }
+
+    fn on_handshake_done(&mut self, now: Timestamp) -> Result<(), Violation> {
+        self.expect_server()?;
+        self.confirm(now);
+        Ok(())
+    }
+
+    /// The peer asks for other acknowledgments. If it may ask for nothing, its frames are unknown here
+    /// (ack-frequency §3).
+    fn on_ack_request(&mut self, frame: &Frame<'_>) -> Result<(), Violation> {
+        let least = least_ack_delay(&self.config).ok_or(Violation::UnknownFrame)?;
+        let acks = &mut self.acks[Space::Data as usize];
+        match *frame {
+            Frame::AckFrequency { sequence, threshold, max_ack_delay, reordering } => {
+                let delay = Duration::from_micros(max_ack_delay);
+                acks.on_request(sequence, threshold, delay, reordering, least)
+            }
+            _ => {
+                acks.on_immediate();
+                Ok(())
+            }
+        }
     }
 
     fn on_application_close(

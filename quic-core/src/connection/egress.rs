@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use bytes::Bytes;
+
 use super::{
     Connection,
     plan::{Blocked, Content, Interest, Limits, Plan, may_probe_mtu, plan},
@@ -9,13 +11,16 @@ use super::{
 use crate::{
     base::{Ecn, Timestamp},
     congestion::LimitedBy,
-    error::ConnectionError,
+    error::{CloseReason, ConnectionError, TransportErrorCode},
     ids::Space,
     packet::{self, MIN_INITIAL_SIZE, TAG_SIZE},
     schedule::Sender,
     stats::SendLimit,
     trace::TraceEvent,
 };
+
+/// The keys or packet numbers have come to their end.
+const USED_UP: ConnectionError = ConnectionError::Internal("packet numbers or keys are used up");
 
 /// If less room than this is left after a packet, no other packet is coalesced.
 const MIN_COALESCED_ROOM: usize = 64;
@@ -93,6 +98,7 @@ impl Connection {
         let only_payload = self.life.is_open()
             && !self.acks[data].has_unreported()
             && !self.control.wants()
+            && !self.requests.wants()
             && !self.cids.wants()
             && !self.streams.wants_control();
         nothing_urgent
@@ -160,9 +166,17 @@ impl Connection {
             return;
         }
         if self.keyring.is_exhausted() || self.outgoing.number(Space::Data).is_none() {
-            self.abandon(ConnectionError::Internal("packet numbers or keys are used up"), now);
+            self.abandon(USED_UP, now);
         } else if self.handshake.is_confirmed() && self.keyring.update_is_due() {
-            self.keyring.start_update();
+            // RFC 9001 §6.6: an end that cannot update its keys in time says so while it can.
+            if !self.keyring.start_update() && self.keyring.is_ending() {
+                let reason = CloseReason::Transport {
+                    code: TransportErrorCode::AEAD_LIMIT_REACHED,
+                    frame_type: 0,
+                    reason: Bytes::from_static(b"the peer acknowledges nothing that would permit new keys"),
+                };
+                self.end(now, |life, three_pto| life.close(reason, USED_UP, now, three_pto));
+            }
         }
     }
 
@@ -197,7 +211,8 @@ impl Connection {
             return Interest { has_keys, close, ..Interest::default() };
         }
         let frames = self.handshake.wants(space)
-            || space == Space::Data && (self.control.wants() || self.cids.wants() || self.has_data());
+            || space == Space::Data
+                && (self.control.wants() || self.requests.wants() || self.cids.wants() || self.has_data());
         Interest {
             has_keys,
             ack_due: self.acks[space as usize].is_due(now),

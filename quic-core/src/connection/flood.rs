@@ -50,6 +50,8 @@ impl FrameCost {
             | Frame::RetireConnectionId(_)
             | Frame::PathChallenge(_)
             | Frame::PathResponse(_)
+            | Frame::ImmediateAck
+            | Frame::AckFrequency { .. }
             | Frame::HandshakeDone => Self::Fixed(CONTROL),
             // Their own buffers limit these frames, or their effects cost nothing.
             Frame::Padding(_)

@@ -224,8 +224,14 @@ impl Connection {
         if self.acks[space as usize].is_duplicate(place.number) {
             return Err(OpenFailure::Drop(DropReason::Duplicate));
         }
-        if let PacketHeader::Long(long) = &header {
-            self.on_authentic_long_packet(long, now);
+        match &header {
+            PacketHeader::Long(long) => self.on_authentic_long_packet(long, now),
+            // RFC 9000 §17.4: packets that were overtaken tell nothing.
+            PacketHeader::Short(_) if place.number >= expected => {
+                let bit = protected.first & packet::SPIN_BIT != 0;
+                self.outgoing.spin.on_packet(bit, self.side.is_client());
+            }
+            PacketHeader::Short(_) => {}
         }
         let wire_size = bytes.len();
         let datagram = self.counters.datagrams_received.saturating_sub(1);

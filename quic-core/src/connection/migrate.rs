@@ -81,12 +81,12 @@ impl Connection {
     /// unknown path.
     fn patience(&self) -> Duration {
         let known = self.paths.active.rtt.pto_base();
-        known.max(Rtt::default().pto_base()).saturating_add(self.peer.max_ack_delay).saturating_mul(3)
+        known.max(Rtt::default().pto_base()).saturating_add(self.requests.max_delay()).saturating_mul(3)
     }
 
     /// Begins the validation of a path.
     pub(super) fn ask(&mut self, id: PathId, now: Timestamp) {
-        let (patience, delay) = (self.patience(), self.peer.max_ack_delay);
+        let (patience, delay) = (self.patience(), self.requests.max_delay());
         if let Some(path) = self.paths.get_mut(id) {
             let period = path.rtt.pto_base().saturating_add(delay);
             path.route.ask(now, period, patience);

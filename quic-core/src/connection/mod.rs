@@ -34,6 +34,7 @@ mod progress;
 mod rebind;
 mod seen;
 mod setup;
+mod spin;
 mod start;
 mod state;
 mod timeout;

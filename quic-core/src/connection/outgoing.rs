@@ -1,9 +1,9 @@
-//! State of the next packets: their numbers, their fixed bits, the probes among them, and when the pacer
+//! State of the next packets: their numbers, their fixed and spin bits, the probes among them, and when the pacer
 //! releases them.
 //!
 //! Never knows what packets carry, nor keys: it counts packets.
 
-use super::{grease::FixedBits, numbers::PacketNumbers};
+use super::{grease::FixedBits, numbers::PacketNumbers, spin::Spin};
 use crate::{
     base::{Entropy, Timestamp},
     ids::Space,
@@ -18,6 +18,7 @@ const PING_AFTER: u32 = 32;
 pub(super) struct Outgoing {
     numbers: [PacketNumbers; 3],
     fixed_bits: FixedBits,
+    pub(super) spin: Spin,
     /// How many probe packets to send regardless of the window, per space (RFC 9002 §6.2.4).
     probes: [u8; 3],
     /// The number of consecutive packets that elicited no acknowledgment (RFC 9000 §13.2.4).
@@ -27,8 +28,9 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(entropy: &mut dyn Entropy) -> Self {
+    pub(super) fn new(spins: bool, entropy: &mut dyn Entropy) -> Self {
         Self {
+            spin: Spin::new(spins),
             numbers: std::array::from_fn(|_| PacketNumbers::new(entropy)),
             fixed_bits: FixedBits::default(),
             probes: [0; 3],
@@ -94,7 +96,7 @@ mod tests {
 
     #[test]
     fn each_written_packet_is_one_of_the_probes() {
-        let mut outgoing = Outgoing::new(&mut SeededEntropy::new(1));
+        let mut outgoing = Outgoing::new(true, &mut SeededEntropy::new(1));
         outgoing.set_probes(Space::Data, 2);
         outgoing.want_probe(Space::Data);
         outgoing.want_probe(Space::Handshake);
@@ -106,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_ping_is_due_after_a_run_that_elicits_nothing() {
-        let mut outgoing = Outgoing::new(&mut SeededEntropy::new(2));
+        let mut outgoing = Outgoing::new(true, &mut SeededEntropy::new(2));
         for _ in 0..PING_AFTER {
             assert!(!outgoing.is_ping_due());
             outgoing.on_sealed(false);

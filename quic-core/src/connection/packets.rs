@@ -71,7 +71,8 @@ impl Connection {
         let room_end = limit.checked_sub(TAG_SIZE)?;
         let mut w = Writer::new(buf.get_mut(start..room_end)?);
         let pn_size = packet::packet_number_length(number, self.recovery.largest_acked(space));
-        let length_at = self.write_header(level, &mut w, &dcid, number, pn_size)?;
+        let on_path = path == self.paths.active.id;
+        let length_at = self.write_header(level, &mut w, &dcid, on_path, number, pn_size)?;
         let place = PacketPlace { number, header_size: w.position(), pn_size };
         let payload_start = start + place.header_size;
         // The components that write frames borrow the connection, so the list of receipts is moved out for
@@ -126,17 +127,20 @@ impl Connection {
 
     /// The outer `None` means no room; the inner value is the position of the Length field.
     fn write_header(
-        &self,
+        &mut self,
         level: Level,
         w: &mut Writer<'_>,
         dcid: &ConnectionId,
+        on_path: bool,
         number: u64,
         pn_size: usize,
     ) -> Option<Option<usize>> {
         let Some(kind) = LongType::of(level) else {
             let phase = self.keyring.key_phase();
-            // The spin bit stays off: RFC 9000 §17.4 lets each endpoint decide whether to use it.
-            return packet::write_short_header(w, dcid, number, pn_size, phase, false).then_some(None);
+            // Packets that only probe another path have the value with which each path begins.
+            let sequence = self.cids.remote.sequence();
+            let spin = on_path && self.outgoing.spin.bit(sequence, self.entropy.as_mut());
+            return packet::write_short_header(w, dcid, number, pn_size, phase, spin).then_some(None);
         };
         let scid = self.cids.local.handshake();
         let token = if kind == LongType::Initial { self.first_flight.token() } else { &[] };
@@ -181,11 +185,16 @@ impl Connection {
         self.handshake.write(space, w);
         if space == Space::Data {
             self.control.write(w);
+            self.requests.write(w);
             self.cids.write(w);
             if self.streams.write_control(w) {
                 self.write_by_rank(w, now);
                 self.streams.write_control(w);
             }
+        }
+        // ack-frequency §7: the answer to a probe need not wait.
+        if content == Content::Probe && space == Space::Data && self.requests.are_taken() {
+            let _ = w.frame(&Frame::ImmediateAck, Receipt::Nothing);
         }
         if content == Content::Probe && !w.is_ack_eliciting() {
             let _ = w.frame(&Frame::Ping, Receipt::Nothing);

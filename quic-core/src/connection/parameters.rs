@@ -14,6 +14,16 @@ use crate::{
 /// The `ack_delay_exponent` of this stack: acknowledgment delays are in units of 8 microseconds.
 pub(super) const ACK_DELAY_EXPONENT: u8 = 3;
 
+/// The shortest delay of acknowledgments that a peer may ask for: timers are no finer.
+const LEAST_ACK_DELAY: Duration = Duration::from_millis(1);
+
+/// The `min_ack_delay` of this end, if peers may ask for other acknowledgments than the usual.
+pub(super) fn least_ack_delay(config: &TransportConfig) -> Option<Duration> {
+    // The longest delay is told in whole milliseconds, and this one may not exceed it.
+    let whole = Duration::from_millis(u64::try_from(config.max_ack_delay.as_millis()).unwrap_or(u64::MAX));
+    config.ack_frequency.then(|| LEAST_ACK_DELAY.min(whole))
+}
+
 /// What this end tells its peer. A client offers its versions; a server adds its own once it has chosen one.
 pub(super) fn local_parameters(
     config: &TransportConfig,
@@ -48,6 +58,7 @@ pub(super) fn fixed_parameters(
         initial_max_streams_uni: config.max_streams_uni,
         ack_delay_exponent: ACK_DELAY_EXPONENT,
         max_ack_delay: config.max_ack_delay,
+        min_ack_delay: least_ack_delay(config),
         active_connection_id_limit: ACTIVE_LIMIT,
         initial_source_connection_id: Some(source),
         reset_stream_at: true,

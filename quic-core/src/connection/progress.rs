@@ -65,6 +65,8 @@ impl Connection {
             self.settle_early_data(&parameters, now)?;
         }
         self.life.negotiate_idle_timeout(parameters.max_idle_timeout);
+        let least = parameters.min_ack_delay.filter(|_| self.config.ack_frequency);
+        self.requests.set_peer(parameters.max_ack_delay, least);
         let limits = peer_limits(&parameters);
         self.streams.set_peer_limits(limits, &mut self.schedule, &mut self.out.events);
         self.datagrams.set_peer_max_frame(parameters.max_datagram_frame_size);
@@ -112,7 +114,7 @@ impl Connection {
         let client = self.side.is_client();
         let waits = |space: &Space| self.keyring.has(space.level()) && self.handshake.wants(*space);
         Conditions {
-            max_ack_delay: self.peer.max_ack_delay,
+            max_ack_delay: self.requests.max_delay(),
             handshake_confirmed: self.handshake.is_confirmed(),
             // RFC 9002 §6.2.2.1: a client knows this only when a Handshake packet of its own was
             // acknowledged.

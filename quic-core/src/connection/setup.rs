@@ -15,7 +15,7 @@ use super::{
     state::{Connection, Counters, Out},
 };
 use crate::{
-    acks::AckTracker,
+    acks::{AckRequests, AckTracker},
     base::{Clock, Entropy, Place, Timestamp},
     cids::{Cids, LocalCids},
     config::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig},
@@ -229,6 +229,7 @@ impl Connection {
                 at_once(Space::Handshake),
                 AckTracker::new(Space::Data, config.max_ack_delay, ACK_DELAY_EXPONENT),
             ],
+            requests: AckRequests::default(),
             recovery: Recovery::new(),
             paths: Paths::new(path),
             cids: Cids::new(parts.local, parts.remote),
@@ -245,7 +246,7 @@ impl Connection {
             early: EarlyPackets::default(),
             early_data: EarlyData::None,
             tokens: None,
-            outgoing: Outgoing::new(entropy.as_mut()),
+            outgoing: Outgoing::new(config.spin_bit, entropy.as_mut()),
             flood: FloodGuard::new(now, config.max_receive_window),
             limited: Limited::new(now),
             counters: Counters::default(),

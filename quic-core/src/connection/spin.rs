@@ -76,7 +76,9 @@ mod tests {
         let mut ends = [Spin::new(true), Spin::new(true)];
         while !ends.iter().all(|end| end.spins) {
             sequence += 1;
-            ends.iter_mut().for_each(|end| drop(end.bit(sequence, &mut entropy)));
+            for end in &mut ends {
+                let _ = end.bit(sequence, &mut entropy);
+            }
         }
         let [client, server] = &mut ends;
         let mut seen = Vec::new();

@@ -8,7 +8,7 @@ use super::{
     outgoing::Outgoing, seen::Seen, start::ClientStart,
 };
 use crate::{
-    acks::AckTracker,
+    acks::{AckRequests, AckTracker},
     base::{Clock, Entropy},
     cids::{CidChange, Cids},
     config::TransportConfig,
@@ -43,6 +43,8 @@ pub struct Connection {
     pub(super) keyring: Keyring,
     pub(super) handshake: Handshake,
     pub(super) acks: [AckTracker; 3],
+    /// What is asked of the peer's acknowledgments.
+    pub(super) requests: AckRequests,
     pub(super) recovery: Recovery<Receipt>,
     pub(super) paths: Paths,
     pub(super) cids: Cids,

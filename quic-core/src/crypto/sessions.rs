@@ -42,7 +42,8 @@ const EXPORT_OF_VERSION_1: u8 = 1;
 ///   the transport parameters and whatever the application remembers beside them, for 0-RTT (RFC 9000 §7.4.1);
 /// * address tokens, each used once, which spare a Retry (RFC 9000 §8.1.3).
 ///
-/// Both serve connections of the QUIC version that they are from alone (RFC 9369 §5). Servers are told apart by name and port. Connections and clients may share a cache: clones are one cache.
+/// Both serve connections of the QUIC version that they are from alone (RFC 9369 §5). Servers are told apart by name
+/// and port. Connections and clients may share a cache: clones are one cache.
 /// A session resumes only for a client with the very same certificate verifier, because who resumes verifies
 /// nothing. A day after the certificate was verified it is verified again, however often the client has resumed
 /// since (RFC 8446 §4.6.1).

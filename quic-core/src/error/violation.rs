@@ -49,6 +49,7 @@ violations! {
     // Acknowledgments.
     AckOfUnsent, PROTOCOL_VIOLATION, "RFC 9000 §13.1", "an acknowledgment of a packet that was never sent";
     AckRangeNegative, FRAME_ENCODING_ERROR, "RFC 9000 §19.3.1", "an ACK range below packet number zero";
+    AckDelayRequested, PROTOCOL_VIOLATION, "ack-frequency §4", "a request for acknowledgments with a delay out of range";
     // CRYPTO and TLS.
     CryptoBufferExceeded, CRYPTO_BUFFER_EXCEEDED, "RFC 9000 §7.5", "more out-of-order handshake data than the buffer holds";
     CryptoOffset, FRAME_ENCODING_ERROR, "RFC 9000 §19.6", "CRYPTO data beyond offset 2^62-1";

@@ -1,4 +1,5 @@
-//! QUIC frames (RFC 9000 §19, RFC 9221, reliable-stream-reset): parse and emit, with no connection state.
+//! QUIC frames (RFC 9000 §19, RFC 9221, reliable-stream-reset, ack-frequency): parse and emit, with no connection
+//! state.
 
 mod ack;
 mod parse;

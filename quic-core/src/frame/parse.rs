@@ -97,6 +97,13 @@ fn parse<'a>(frame_type: u64, r: &mut Reader<'a>) -> Result<Frame<'a>, Violation
         }
         types::APPLICATION_CLOSE => Frame::ApplicationClose { code: r.varint()?, reason: prefixed(r)? },
         types::HANDSHAKE_DONE => Frame::HandshakeDone,
+        types::IMMEDIATE_ACK => Frame::ImmediateAck,
+        types::ACK_FREQUENCY => Frame::AckFrequency {
+            sequence: r.varint()?,
+            threshold: r.varint()?,
+            max_ack_delay: r.varint()?,
+            reordering: r.varint()?,
+        },
         types::DATAGRAM => Frame::Datagram { data: r.rest(), has_length: false },
         types::DATAGRAM_LEN => Frame::Datagram { data: prefixed(r)?, has_length: true },
         _ => return Err(Violation::UnknownFrame),

@@ -71,6 +71,8 @@ pub(crate) enum Receipt {
     HandshakeDone,
     /// NEW_TOKEN.
     NewToken,
+    /// ACK_FREQUENCY with this sequence number.
+    AckFrequency(u64),
     /// Consecutive DATAGRAM frames of a packet. They are only counted.
     Datagrams {
         /// How many.

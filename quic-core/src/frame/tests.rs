@@ -40,6 +40,10 @@ fn simple_frame() -> impl Strategy<Value = Frame<'static>> {
         (1usize..50).prop_map(Frame::Padding),
         Just(Frame::Ping),
         Just(Frame::HandshakeDone),
+        Just(Frame::ImmediateAck),
+        (v.clone(), v.clone(), v.clone(), v.clone()).prop_map(|(sequence, threshold, delay, reordering)| {
+            Frame::AckFrequency { sequence, threshold, max_ack_delay: delay, reordering }
+        }),
         (stream_id(), v.clone(), v.clone()).prop_map(|(id, code, final_size)| Frame::ResetStream {
             id,
             code,
@@ -266,7 +270,7 @@ fn frames_are_permitted_as_table_3_says() {
     assert!(app_close.is_permitted_in(ZeroRtt) && Frame::HandshakeDone.is_permitted_in(OneRtt));
 }
 
-/// RFC 9000 §12.4 Table 3 and RFC 9221 §4, one row per type. A row lists the packets that may carry the type:
+/// RFC 9000 §12.4 Table 3 and RFC 9221 §4 and ack-frequency, one row per type. A row lists the packets that may carry the type:
 /// Initial and Handshake (I), 0-RTT (0) and 1-RTT (1). N means that it elicits no acknowledgment, P that it
 /// only probes a path.
 #[test]
@@ -299,6 +303,8 @@ fn every_type_has_its_row() {
         (Frame::TransportClose { code: 0, frame_type: 0, reason: b"" }, "I01N"),
         (Frame::ApplicationClose { code: 0, reason: b"" }, "01N"),
         (Frame::HandshakeDone, "1"),
+        (Frame::ImmediateAck, "1"),
+        (Frame::AckFrequency { sequence: 0, threshold: 1, max_ack_delay: 0, reordering: 1 }, "1"),
         (Frame::Datagram { data: b"", has_length: true }, "01"),
     ];
     for (frame, row) in &rows {

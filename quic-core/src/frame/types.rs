@@ -1,4 +1,4 @@
-//! Frame types (RFC 9000 §12.4 Table 3, RFC 9221 §4, reliable-stream-reset §4).
+//! Frame types (RFC 9000 §12.4 Table 3, RFC 9221 §4, reliable-stream-reset §4, ack-frequency §4 and §5).
 
 /// PADDING.
 pub const PADDING: u64 = 0x00;
@@ -56,9 +56,13 @@ pub const TRANSPORT_CLOSE: u64 = 0x1c;
 pub const APPLICATION_CLOSE: u64 = 0x1d;
 /// HANDSHAKE_DONE.
 pub const HANDSHAKE_DONE: u64 = 0x1e;
+/// IMMEDIATE_ACK.
+pub const IMMEDIATE_ACK: u64 = 0x1f;
 /// RESET_STREAM_AT.
 pub const RESET_STREAM_AT: u64 = 0x24;
 /// DATAGRAM without a length; 0x31 with one.
 pub const DATAGRAM: u64 = 0x30;
 /// DATAGRAM with a length.
 pub const DATAGRAM_LEN: u64 = 0x31;
+/// ACK_FREQUENCY.
+pub const ACK_FREQUENCY: u64 = 0xaf;

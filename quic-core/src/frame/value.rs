@@ -140,6 +140,19 @@ pub enum Frame<'a> {
         /// Whether the frame carried its length (type 0x31), which counts against `max_datagram_frame_size`.
         has_length: bool,
     },
+    /// IMMEDIATE_ACK (ack-frequency §5).
+    ImmediateAck,
+    /// ACK_FREQUENCY (ack-frequency §4).
+    AckFrequency {
+        /// The number of the request; larger ones replace it.
+        sequence: u64,
+        /// How many ack-eliciting packets may come without being acknowledged.
+        threshold: u64,
+        /// How long acknowledgments may be delayed, in microseconds.
+        max_ack_delay: u64,
+        /// By how many packets a missing one must be overtaken to be told at once; 0 for never.
+        reordering: u64,
+    },
 }
 
 /// What RFC 9000 §12.4 Table 3 says about a frame type.
@@ -182,6 +195,8 @@ impl Frame<'_> {
             Self::ApplicationClose { .. } => types::APPLICATION_CLOSE,
             Self::HandshakeDone => types::HANDSHAKE_DONE,
             Self::Datagram { has_length, .. } => types::DATAGRAM + u64::from(*has_length),
+            Self::ImmediateAck => types::IMMEDIATE_ACK,
+            Self::AckFrequency { .. } => types::ACK_FREQUENCY,
         }
     }
 
@@ -213,9 +228,12 @@ impl Frame<'_> {
         let (in_handshake, in_zero_rtt) = match self {
             Self::Padding(_) | Self::Ping | Self::TransportClose { .. } => (true, true),
             Self::Ack(_) | Self::Crypto { .. } => (true, false),
-            Self::NewToken(_) | Self::PathResponse(_) | Self::HandshakeDone | Self::RetireConnectionId(_) => {
-                (false, false)
-            }
+            Self::NewToken(_)
+            | Self::PathResponse(_)
+            | Self::HandshakeDone
+            | Self::RetireConnectionId(_)
+            | Self::ImmediateAck
+            | Self::AckFrequency { .. } => (false, false),
             Self::ResetStream { .. }
             | Self::ResetStreamAt { .. }
             | Self::StopSending { .. }
@@ -250,6 +268,8 @@ impl Frame<'_> {
             | Self::StreamsBlocked { .. }
             | Self::RetireConnectionId(_)
             | Self::HandshakeDone
+            | Self::ImmediateAck
+            | Self::AckFrequency { .. }
             | Self::Datagram { .. } => (true, false),
         };
         Row { in_handshake, in_zero_rtt, elicits, probes }

@@ -11,7 +11,11 @@ impl Frame<'_> {
         let prefixed = |data: &[u8]| v(data.len() as u64) + data.len();
         1 + match self {
             Self::Padding(count) => count.saturating_sub(1),
-            Self::Ping | Self::HandshakeDone => 0,
+            Self::Ping | Self::HandshakeDone | Self::ImmediateAck => 0,
+            // The type takes two bytes.
+            Self::AckFrequency { sequence, threshold, max_ack_delay, reordering } => {
+                1 + v(*sequence) + v(*threshold) + v(*max_ack_delay) + v(*reordering)
+            }
             Self::Ack(ack) => {
                 let ranges: usize = ack.ranges().map(|_| 16).sum();
                 v(ack.largest) + v(ack.delay) + 8 + ranges + ack.ecn.map_or(0, |_| 24)
@@ -70,8 +74,14 @@ impl Frame<'_> {
         }
         w.varint(self.frame_type())
             && match self {
-                Self::Padding(_) | Self::Ping | Self::HandshakeDone | Self::Ack(_) | Self::Stream { .. } => {
-                    true
+                Self::Padding(_)
+                | Self::Ping
+                | Self::HandshakeDone
+                | Self::ImmediateAck
+                | Self::Ack(_)
+                | Self::Stream { .. } => true,
+                Self::AckFrequency { sequence, threshold, max_ack_delay, reordering } => {
+                    [sequence, threshold, max_ack_delay, reordering].into_iter().all(|field| w.varint(*field))
                 }
                 Self::ResetStream { id, code, final_size } => {
                     w.varint(id.value()) && w.varint(*code) && w.varint(*final_size)

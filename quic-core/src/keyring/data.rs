@@ -25,6 +25,8 @@ pub(super) struct DataKeys {
     updates: u64,
     /// How many packets were sealed in this phase.
     sealed: u64,
+    /// How many packets one key may protect (RFC 9001 §6.6).
+    limit: u64,
     /// The lowest packet number opened in this phase.
     first_opened: Option<u64>,
     /// The lowest packet number sealed in this phase.
@@ -51,11 +53,17 @@ impl DataKeys {
             phase: false,
             updates: 0,
             sealed: 0,
+            limit: local.suite().confidentiality_limit(),
             first_opened: None,
             first_sealed: None,
             acked: false,
             ack_sent: false,
         }
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn cap_limit(&mut self, limit: u64) {
+        self.limit = self.limit.min(limit);
     }
 
     pub(super) fn remote_header(&self) -> &HeaderKey {
@@ -168,11 +176,16 @@ impl DataKeys {
 
     pub(super) fn update_is_due(&self) -> bool {
         // This is early enough that the update completes long before the limit.
-        self.sealed > self.local_secret.suite().confidentiality_limit() / 8 * 7
+        self.sealed > self.limit / 8 * 7
+    }
+
+    /// Whether only as many packets can be sealed as a close takes, repeated for three probe timeouts.
+    pub(super) fn is_ending(&self) -> bool {
+        self.sealed >= self.limit - self.limit / 64
     }
 
     pub(super) fn is_exhausted(&self) -> bool {
-        self.sealed >= self.local_secret.suite().confidentiality_limit()
+        self.sealed >= self.limit
     }
 
     pub(super) fn on_acked(&mut self, number: u64) {

@@ -82,6 +82,14 @@ impl Keyring {
         self.integrity_limit = limit;
     }
 
+    /// Caps the confidentiality limit of the keys in use, so that a test can exceed it.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn cap_confidentiality_limit(&mut self, limit: u64) {
+        if let Some(data) = &mut self.data {
+            data.cap_limit(limit);
+        }
+    }
+
     /// Installs the keys of a level. After a Retry, new Initial keys replace the old ones.
     pub(crate) fn install(&mut self, level: Level, local: &Secret, remote: &Secret) {
         match level {
@@ -246,6 +254,11 @@ impl Keyring {
     /// Whether enough packets were sealed that an update is due (RFC 9001 §6.6).
     pub(crate) fn update_is_due(&self) -> bool {
         self.data.as_ref().is_some_and(|data| data.update_is_due())
+    }
+
+    /// Whether the key can protect only the packets that a close takes.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.data.as_ref().is_some_and(|data| data.is_ending())
     }
 
     /// Whether the key has protected as many packets as it may. It can then send nothing more (RFC 9001

@@ -35,6 +35,7 @@ mod id {
     pub(super) const RESET_STREAM_AT: u64 = 0x1d;
     pub(super) const MAX_DATAGRAM_FRAME_SIZE: u64 = 0x20;
     pub(super) const GREASE_QUIC_BIT: u64 = 0x2ab2;
+    pub(super) const MIN_ACK_DELAY: u64 = 0xff04_de1b;
     /// The codepoint of reliable-stream-reset before draft 08, which Safari 26 still requires.
     pub(super) const RESET_STREAM_AT_LEGACY: u64 = 0x0017_f758_6d2c_b571;
 }
@@ -105,6 +106,7 @@ fn parse_one(p: &mut TransportParameters, id: u64, v: &mut Reader<'_>) -> Result
         id::RESET_STREAM_AT | id::RESET_STREAM_AT_LEGACY => p.reset_stream_at = true,
         id::MAX_DATAGRAM_FRAME_SIZE => p.max_datagram_frame_size = integer(v)?,
         id::GREASE_QUIC_BIT => p.grease_quic_bit = true,
+        id::MIN_ACK_DELAY => p.min_ack_delay = Some(Duration::from_micros(integer(v)?)),
         _ => return Ok(false),
     }
     Ok(true)
@@ -210,6 +212,12 @@ pub(super) fn write(p: &TransportParameters, out: &mut Vec<u8>) {
         if present {
             bytes(out, id, &[]);
         }
+    }
+    if let Some(least) = p.min_ack_delay {
+        let micros = u64::try_from(least.as_micros()).unwrap_or(varint::MAX).min(varint::MAX);
+        varint::put(out, id::MIN_ACK_DELAY);
+        varint::put(out, varint::size(micros) as u64);
+        varint::put(out, micros);
     }
     if let Some(address) = &p.preferred_address {
         bytes(out, id::PREFERRED_ADDRESS, &encode_preferred_address(address));

@@ -1,4 +1,5 @@
-//! Transport parameters (RFC 9000 §18, RFC 9221 §3, RFC 9287 §3, RFC 9368 §3, reliable-stream-reset §3).
+//! Transport parameters (RFC 9000 §18, RFC 9221 §3, RFC 9287 §3, RFC 9368 §3, reliable-stream-reset §3,
+//! ack-frequency §3).
 
 mod codec;
 #[cfg(test)]
@@ -31,6 +32,10 @@ impl TransportParameters {
             && !info.available.contains(&info.chosen)
         {
             return Err(crate::error::Violation::VersionInformation);
+        }
+        // ack-frequency §3.
+        if params.min_ack_delay.is_some_and(|least| least > params.max_ack_delay) {
+            return Err(crate::error::Violation::ParameterValue);
         }
         Ok(params)
     }
@@ -66,6 +71,7 @@ impl TransportParameters {
             version_information: None,
             // RFC 9287 §3.1: whether the fixed bit may be zero is not remembered.
             grease_quic_bit: false,
+            min_ack_delay: None,
             grease: None,
             ..self.clone()
         }

@@ -58,6 +58,7 @@ fn all_parameters_survive_the_wire() {
         reset_stream_at: true,
         max_datagram_frame_size: 65_535,
         grease_quic_bit: true,
+        min_ack_delay: Some(Duration::from_micros(1500)),
         grease: None,
     };
     assert_eq!(TransportParameters::parse(&encode(&params), Side::Server), Ok(params.clone()));
@@ -131,6 +132,20 @@ fn x03_values_out_of_range() {
     }
 }
 
+/// ack-frequency §3: the shortest delay is no longer than the longest, whichever comes first.
+#[test]
+fn x03_a_min_ack_delay_above_the_max_ack_delay() {
+    let (least, most) = (|micros| raw_integer(0xff04_de1b, micros), raw_integer(0x0b, 7));
+    for (micros, valid) in [(0, true), (7_000, true), (7_001, false), ((1 << 62) - 1, false)] {
+        for bytes in [[least(micros), most.clone()].concat(), [most.clone(), least(micros)].concat()] {
+            let parsed = TransportParameters::parse(&bytes, Side::Client);
+            assert_eq!(parsed.is_ok(), valid, "{micros}");
+            assert!(valid || parsed == Err(Violation::ParameterValue));
+        }
+    }
+    assert_eq!(TransportParameters::parse(&least(25_001), Side::Client), Err(Violation::ParameterValue));
+}
+
 #[test]
 fn x05_preferred_addresses_that_do_not_parse() {
     let empty_cid = [&[0; 24][..], &[0], &[7; 16]].concat();
@@ -202,6 +217,7 @@ fn what_belongs_to_one_connection_is_not_remembered() {
         retry_source_connection_id: cid(b"retry"),
         version_information: Some(VersionInformation { chosen: 1, available: vec![1] }),
         grease_quic_bit: true,
+        min_ack_delay: Some(Duration::from_millis(1)),
         preferred_address: Some(PreferredAddress {
             v4: None,
             v6: None,

@@ -61,6 +61,9 @@ pub struct TransportParameters {
     pub max_datagram_frame_size: u64,
     /// Whether the sender of the parameter accepts packets with a zero fixed bit (RFC 9287).
     pub grease_quic_bit: bool,
+    /// The shortest delay of acknowledgments that the receiver may ask for, at most `max_ack_delay`. `None` if it may
+    /// ask nothing of acknowledgments (ack-frequency §3).
+    pub min_ack_delay: Option<Duration>,
     /// A reserved parameter `31 * N + 27` sent to keep peers tolerant (RFC 9000 §18.1), as (N, value length).
     pub grease: Option<(u32, u8)>,
 }
@@ -89,6 +92,7 @@ impl Default for TransportParameters {
             reset_stream_at: false,
             max_datagram_frame_size: 0,
             grease_quic_bit: false,
+            min_ack_delay: None,
             grease: None,
         }
     }
@@ -123,6 +127,7 @@ impl TransportParameters {
         reset_stream_at: bool,
         max_datagram_frame_size: u64,
         grease_quic_bit: bool,
+        min_ack_delay: Option<Duration>,
         grease: Option<(u32, u8)>,
     }
 }

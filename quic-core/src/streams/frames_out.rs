@@ -353,6 +353,7 @@ impl Streams {
             | Receipt::RetireConnectionId(_)
             | Receipt::HandshakeDone
             | Receipt::NewToken
+            | Receipt::AckFrequency(_)
             | Receipt::Datagrams { .. }
             | Receipt::Nothing => {}
         }
