@@ -162,10 +162,9 @@ pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
         .http_handler(answer);
     for name in
         ["identity", "identity_for", "transport", "keep_alive_sessions", "congestion_control", "strict"]
+            .into_iter()
+            .chain(["retry_threshold", "max_connections", "max_sessions", "max_sessions_per_connection"])
     {
-        count(&spin.book, "ServerBuilder::", name);
-    }
-    for name in ["retry_threshold", "max_connections", "max_sessions", "max_sessions_per_connection"] {
         count(&spin.book, "ServerBuilder::", name);
     }
     for name in [

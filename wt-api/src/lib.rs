@@ -30,6 +30,7 @@ mod guide {}
 
 mod algorithms;
 mod buffers;
+mod certificate_hash;
 mod client;
 mod close;
 mod congestion;
@@ -80,6 +81,7 @@ pub mod protocol {
     pub use wt_session::Dialect;
 }
 
+pub use certificate_hash::{CertificateHash, InvalidHash};
 pub use client::{Client, ClientBuilder};
 pub use close::{CloseInfo, CloseOutcome, ClosedBy};
 pub use congestion::CongestionControl;
@@ -92,7 +94,7 @@ pub use error::{
     ErrorCause, ExportError, IdentityError, InvalidOrigin, ServerError, ServerKeysError, WebTransportError,
     WebTransportErrorSource,
 };
-pub use options::{CertificateHash, DangerousOptions, InvalidHash, WebTransportOptions};
+pub use options::{DangerousOptions, WebTransportOptions};
 pub use origin::check_origin;
 pub use parameters::ConnectionParameters;
 pub use quic_core::{

@@ -190,12 +190,7 @@ impl Connection {
             }
         };
         if !self.is_ready_for(level) {
-            let size = packet.bytes.len();
-            if self.may_become_ready(level) && self.early.push(packet, &mut self.memory.fed) {
-                self.out.trace.emit(now, || TraceEvent::PacketBuffered { level, size });
-                return Ok(None);
-            }
-            return Err(OpenFailure::Drop(DropReason::KeysUnavailable));
+            return self.keep_early(packet, level, now).map(|()| None);
         }
         let EarlyPacket { header, mut bytes, ecn, received } = packet;
         let protected = match other {
@@ -248,6 +243,16 @@ impl Connection {
         });
         let payload = bytes.freeze().slice(place.header_size..place.header_size + size);
         Ok(Some(OpenedPacket { level, dcid, number: place.number, payload, ecn, received, three_pto }))
+    }
+
+    /// Keeps a packet whose keys may come.
+    fn keep_early(&mut self, packet: EarlyPacket, level: Level, now: Timestamp) -> Result<(), OpenFailure> {
+        let size = packet.bytes.len();
+        if self.may_become_ready(level) && self.early.push(packet, &mut self.memory.fed) {
+            self.out.trace.emit(now, || TraceEvent::PacketBuffered { level, size });
+            return Ok(());
+        }
+        Err(OpenFailure::Drop(DropReason::KeysUnavailable))
     }
 
     /// Draws the conclusions from an authentic Initial or Handshake packet.

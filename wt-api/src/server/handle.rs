@@ -14,13 +14,13 @@ use tokio::sync::oneshot;
 
 use super::{request::Request, ways::Ways};
 use crate::{
+    certificate_hash::CertificateHash,
     client::ClientBuilder,
     close::CloseInfo,
     connection::Connection,
     error::ServerError,
     jobs::{Inbox, ShardCommand},
     mailbox::wait,
-    options::CertificateHash,
     reception::{
         ServerQueue, ServerShared,
         stats::{ServerStats, ShardStats},

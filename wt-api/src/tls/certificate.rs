@@ -11,7 +11,7 @@ use x509_parser::{
 };
 
 use super::pem;
-use crate::{algorithms::digest, options::CertificateHash};
+use crate::{algorithms::digest, certificate_hash::CertificateHash};
 
 /// The kind of a certificate's public key.
 #[derive(Clone, Debug, PartialEq, Eq)]

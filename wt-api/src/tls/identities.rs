@@ -15,7 +15,7 @@ use rustls::{
 };
 
 use super::{identity::Identity, renewal::SelfSigned};
-use crate::{error::IdentityError, options::CertificateHash};
+use crate::{certificate_hash::CertificateHash, error::IdentityError};
 
 /// A server's identities. Each can be replaced while the server runs.
 pub(crate) struct Identities(RwLock<Table>);

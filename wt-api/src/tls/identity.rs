@@ -6,7 +6,7 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::{certificate::CertificateDetails, common::provider, pem};
-use crate::{error::IdentityError, options::CertificateHash};
+use crate::{certificate_hash::CertificateHash, error::IdentityError};
 
 /// A certificate chain with its private key.
 ///

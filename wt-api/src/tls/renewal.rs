@@ -7,7 +7,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::identity::Identity;
-use crate::{error::IdentityError, options::CertificateHash, runtime};
+use crate::{certificate_hash::CertificateHash, error::IdentityError, runtime};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// How long an identity is shown. The next one is made at the start of this period, so each exists for twice

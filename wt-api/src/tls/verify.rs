@@ -11,7 +11,7 @@ use rustls::{
 use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
 use super::certificate::is_authority;
-use crate::{error::CertificateError, options::CertificateHash};
+use crate::{certificate_hash::CertificateHash, error::CertificateError};
 
 /// The longest validity of a certificate that is accepted by hash, in seconds (W3C "custom certificate requirements").
 const MAX_VALIDITY: i64 = 14 * 24 * 60 * 60;
