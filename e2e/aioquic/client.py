@@ -2,8 +2,9 @@
 
     client.py CA PORT get PATH
     client.py CA PORT session PATH
+    client.py CA PORT post PATH
 
-Tells, a JSON object a line, what came back. `session` sends "bidirectional", "unidirectional" and "datagram" to an
+Tells, a JSON object a line, what came back. `post` sends a megabyte in pieces, and trailers. `session` sends "bidirectional", "unidirectional" and "datagram" to an
 echo, resets one stream with code 42, closes the session with code 9 and reason "done", and waits for the server's
 end. Exit status 0 when everything came back within 10 s.
 """
@@ -25,6 +26,7 @@ class Client(QuicConnectionProtocol):
         super().__init__(*args, **kwargs)
         self.http = common.new_http(self._quic)
         self.headers = {}
+        self.trailers = {}
         self.streams = {}
         self.own = set()
         self.ended = set()
@@ -49,7 +51,10 @@ class Client(QuicConnectionProtocol):
 
     def http_event(self, event):
         if isinstance(event, h3.HeadersReceived):
-            self.headers[event.stream_id] = dict(event.headers)
+            if event.stream_id in self.headers:
+                self.trailers[event.stream_id] = dict(event.headers)
+            elif dict(event.headers)[b":status"][:1] != b"1":
+                self.headers[event.stream_id] = dict(event.headers)
             if event.stream_ended:
                 self.ended.add(event.stream_id)
         elif isinstance(event, (h3.DataReceived, h3.WebTransportStreamDataReceived)):
@@ -90,6 +95,20 @@ class Client(QuicConnectionProtocol):
         status = int(self.headers[stream_id][b":status"])
         body = self.streams.get(stream_id, b"")
         common.tell(status=status, length=len(body), start=body[:64].decode(errors="replace"))
+
+    async def post(self, authority, path):
+        stream_id = self.request(authority, b"POST", path)
+        content = bytes(i * i % 251 for i in range(1_000_000))
+        for start in range(0, len(content), 70_000):
+            self.http.send_data(stream_id, content[start : start + 70_000], end_stream=False)
+            self.transmit()
+            await asyncio.sleep(0)
+        self.http.send_headers(stream_id, [(b"x-sum", str(len(content)).encode())], end_stream=True)
+        self.transmit()
+        await self.until("response", lambda: stream_id in self.ended)
+        status = int(self.headers[stream_id][b":status"])
+        trailer = self.trailers.get(stream_id, {}).get(b"x-sum", b"").decode()
+        common.tell(status=status, whole=self.streams.get(stream_id) == content, trailer=trailer)
 
     async def session(self, authority, path):
         await self.until("SETTINGS", lambda: self.http.received_settings is not None)
@@ -143,7 +162,7 @@ async def main(ca, port, what, path):
     configuration.load_verify_locations(cafile=ca)
     authority = f"localhost:{port}".encode()
     async with connect("127.0.0.1", int(port), configuration=configuration, create_protocol=Client) as client:
-        await (client.get if what == "get" else client.session)(authority, path)
+        await {"get": client.get, "post": client.post, "session": client.session}[what](authority, path)
 
 
 if __name__ == "__main__":

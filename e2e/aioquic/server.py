@@ -2,7 +2,8 @@
 
     server.py CERTIFICATE KEY
 
-Listens on a port of the system's choice on 127.0.0.1 and tells it. GET answers `/` and `/bytes/N`; WebTransport
+Listens on a port of the system's choice on 127.0.0.1 and tells it. GET answers `/` and `/bytes/N`, POST of `/echo`
+sends content and trailers back; WebTransport
 sessions exist on `/echo` (streams and datagrams come back) and `/close` (closed by the server at once with code 7,
 "bye"). Tells, a JSON object a line: port, session, reset, stop, closed. Ends when its standard input does.
 """
@@ -24,6 +25,7 @@ class Server(QuicConnectionProtocol):
         self.sessions = {}
         self.closing = set()
         self.echoes = {}
+        self.posts = set()
 
     def quic_event_received(self, event):
         if isinstance(event, quic.ProtocolNegotiated):
@@ -41,8 +43,12 @@ class Server(QuicConnectionProtocol):
         self.transmit()
 
     def http_event(self, event):
-        if isinstance(event, h3.HeadersReceived):
+        if isinstance(event, h3.HeadersReceived) and event.stream_id in self.posts:
+            self.http.send_headers(event.stream_id, event.headers, end_stream=event.stream_ended)
+        elif isinstance(event, h3.HeadersReceived):
             self.request(event.stream_id, dict(event.headers))
+        elif isinstance(event, h3.DataReceived) and event.stream_id in self.posts:
+            self.http.send_data(event.stream_id, event.data, end_stream=event.stream_ended)
         elif isinstance(event, h3.DataReceived) and event.stream_id in self.sessions:
             closed = common.closed_by(self.sessions[event.stream_id].feed(event.data))
             if closed is not None:
@@ -70,6 +76,9 @@ class Server(QuicConnectionProtocol):
             self.connect(stream_id, path, headers)
         elif method == b"GET":
             self.get(stream_id, path)
+        elif method == b"POST" and path == "/echo":
+            self.posts.add(stream_id)
+            self.answer(stream_id, 200, False)
         else:
             self.answer(stream_id, 405, end=True)
 

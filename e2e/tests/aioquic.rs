@@ -8,7 +8,10 @@ use e2e::{
     within,
 };
 use serde_json::json;
-use wt_api::{CertificateHash, CloseInfo, SendStreamOptions, WebTransport, WebTransportOptions, http3};
+use wt_api::{
+    CertificateHash, Client, CloseInfo, SendStreamOptions, WebTransport, WebTransportOptions, bytes::Bytes,
+    http3,
+};
 
 /// The harness itself: both scripts against each other.
 #[tokio::test]
@@ -89,12 +92,54 @@ async fn our_client_gets_pages_from_aioquic() {
     let server = aioquic::Server::start(&python, &certificate, &scratch("get-aioquic")).await;
     for (path, status, length) in [("/", 200, 19), ("/bytes/3000000", 200, 3_000_000), ("/nowhere", 404, 0)] {
         let url = format!("https://127.0.0.1:{}{path}", server.port);
-        let mut response =
-            within("response", http3::get(&url, options(&certificate))).await.expect("a response");
-        assert_eq!(response.status, status);
-        let body = within("content", response.body.read_to_end(4 << 20)).await.expect("content");
+        let response = within("response", http3::get(&url, options(&certificate))).await.expect("a response");
+        assert_eq!(response.status(), status);
+        let body = within("content", response.into_body().read_to_end(4 << 20)).await.expect("content");
         assert_eq!(body.len(), length);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs aioquic: cargo xtask test"]
+async fn aioquic_sends_content_and_trailers_to_our_server() {
+    let Some(python) = aioquic::python() else { return };
+    let certificate = Certificate::new();
+    let (ca, _) = certificate.write(&scratch("aioquic-post"));
+    let server = Server::start(&certificate, "https://example.org");
+    let (told, success) = aioquic::client(&python, &ca, server.port, "post", "/echo").await;
+    assert!(success);
+    let expected = json!({ "status": 200, "whole": true, "trailer": "1000000" });
+    assert_eq!(serde_json::Value::Object(told), expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs aioquic: cargo xtask test"]
+async fn our_client_sends_content_and_trailers_to_aioquic() {
+    let Some(python) = aioquic::python() else { return };
+    let certificate = Certificate::new();
+    let server = aioquic::Server::start(&python, &certificate, &scratch("post-aioquic")).await;
+    let client = Client::builder().options(options(&certificate)).build().expect("a client");
+    let content: Vec<u8> = (0..1_000_000_u64).map(|i| (i * i % 251) as u8).collect();
+    let trailers = http::HeaderMap::from_iter([(
+        http::HeaderName::from_static("x-sum"),
+        http::HeaderValue::from_static("1000000"),
+    )]);
+    let sent = http_body_util::Full::new(Bytes::from(content.clone()));
+    let sent = http_body_util::BodyExt::with_trailers(sent, async { Some(Ok(trailers)) });
+    let url = format!("https://127.0.0.1:{}/echo", server.port);
+    let request = http::Request::post(url).body(sent).expect("a request");
+    let response = within("response", client.request(request)).await.expect("a response");
+    assert_eq!(response.status(), 200);
+    let mut body = response.into_body();
+    let mut received = Vec::new();
+    while let Some(piece) = within("content", body.chunk()).await.expect("content") {
+        received.extend_from_slice(&piece);
+    }
+    assert!(received == content, "{} bytes", received.len());
+    assert_eq!(
+        body.trailers().and_then(|fields| fields.get("x-sum")).map(http::HeaderValue::as_bytes),
+        Some(&b"1000000"[..])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use wt_api::{Client, WebTransport, http3};
+use wt_api::{Client, WebTransport};
 
 use crate::{
-    constructors::{self, PAGE, options},
+    constructors::{self, options},
     course,
     end::End,
+    pages::{self, PAGE},
     pair::Role,
     place::Place,
     spin::Spin,
@@ -60,26 +61,33 @@ async fn session(spin: &Arc<Spin>, place: &Place, client: Option<&Client>) {
 async fn page(spin: &Arc<Spin>, place: &Place, client: Option<&Client>) {
     let Some(address) = spin.address().await else { return };
     let mut random = spin.random();
-    let path = ["/page", "/pieces", "/none"][random.below(3) as usize];
+    let path = ["/page", "/pieces", "/none", "/echo"][random.below(4) as usize];
     let url = format!("{}{path}", address.base);
     let options = options(spin, &mut random, address.hash, false);
-    let name = if client.is_some() { "Client::get_with" } else { "http3::get" };
+    let echoes = client.filter(|_| path == "/echo");
+    let name = match (echoes, client) {
+        (Some(_), _) => "Client::request",
+        (None, Some(_)) => "Client::get_with",
+        (None, None) => "http3::get",
+    };
+    let expected = if path == "/echo" && echoes.is_none() { 0 } else { PAGE };
     let _ticket = spin.book.enter(name, None, place.now());
     let limit =
         if random.chance(0.5) { Duration::from_millis(random.below(1_000)) } else { spin.plan.patience() };
     let patient = limit >= spin.plan.patience();
     let whole = async {
-        let asked = match client {
-            Some(client) => client.get_with(&url, options).await,
-            None => http3::get(&url, options).await,
-        };
-        let mut response = asked.ok()?;
-        let body = response.body.read_to_end(PAGE).await.ok()?;
-        Some((response.status, body.len()))
+        match echoes {
+            Some(client) => pages::echo(&spin.book, client, &address.base).await,
+            None => pages::ask(&spin.book, &mut random, client, &url, options).await,
+        }
     };
     match place.within(limit, whole).await {
-        Some(Some((status, size))) if status.is_success() && size != PAGE => {
-            spin.book.fail(format!("the page {path} has {size} bytes, not {PAGE}"));
+        Some(Ok((status, size))) if status.is_success() && size != expected => {
+            spin.book.fail(format!("the page {path} has {size} bytes, not {expected}"));
+        }
+        Some(Err(error)) => {
+            spin.book.count("HttpError::may_be_repeated");
+            let _ = error.may_be_repeated();
         }
         None if patient => spin.book.fail(format!("the page {path} does not settle within {limit:?}")),
         _ => {}

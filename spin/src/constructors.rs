@@ -2,19 +2,19 @@
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use http::StatusCode;
 use netsim::Random;
 use quic_core::congestion::CongestionConfig;
 use wt_api::{
-    AcceptOptions, AddressLimits, CertificateHash, Client, ClientBuilder, CongestionControl, HttpRequest,
-    HttpResponse, Identity, Resumption, SelfSigned, Server, ServerBuilder, SessionCache, TicketKeys, Version,
-    Versions, WebTransportOptions,
+    AcceptOptions, AddressLimits, CertificateHash, Client, ClientBuilder, CongestionControl, Identity,
+    Resumption, SelfSigned, Server, ServerBuilder, SessionCache, TicketKeys, Version, Versions,
+    WebTransportOptions,
 };
 
 use crate::{
     book::Book,
     calls::CALLS,
+    pages,
     spin::{Spin, fields},
     watcher::Watchers,
 };
@@ -89,7 +89,13 @@ pub(crate) fn client(spin: &Spin, random: &mut Random) -> Option<Client> {
     if random.chance(0.4) {
         return None;
     }
-    let mut builder = Client::builder().memory_budget(64 << 20).options(WebTransportOptions::new());
+    // For its requests; sessions have options of their own.
+    let requests = WebTransportOptions::new()
+        .transport(spin.plan.client.clone())
+        .connect_timeout(spin.plan.connect_timeout)
+        .keep_alive_sessions(spin.plan.keep_alive);
+    let requests = requests.dangerous().no_certificate_verification();
+    let mut builder = Client::builder().memory_budget(64 << 20).options(requests);
     for name in ["builder", "local_addresses"] {
         count(&spin.book, "Client::", name);
     }
@@ -141,7 +147,7 @@ pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
     if let Some(algorithm) = kind(random).algorithm() {
         transport.congestion = CongestionConfig::new(algorithm);
     }
-    let mut builder = Server::builder()
+    let builder = Server::builder()
         .identity(spin.identity.clone())
         .identity_for("other.example", spin.identity.clone())
         .transport(transport)
@@ -159,7 +165,11 @@ pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
         .request_timeout(Some(Duration::from_secs(30)))
         .strict(false)
         .observers(Arc::new(Watchers(Arc::clone(&spin.book))))
-        .http_handler(answer);
+        .body_timeout(Some(Duration::from_secs(30)))
+        .http_service({
+            let book = Arc::clone(&spin.book);
+            move |request| pages::answer(Arc::clone(&book), request)
+        });
     for name in
         ["identity", "identity_for", "transport", "keep_alive_sessions", "congestion_control", "strict"]
             .into_iter()
@@ -172,7 +182,8 @@ pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
         "shards",
         "memory_budget",
         "request_timeout",
-        "http_handler",
+        "body_timeout",
+        "http_service",
         "observers",
         "build",
         "anticipated_concurrent_incoming_bidirectional_streams",
@@ -180,6 +191,11 @@ pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
     ] {
         count(&spin.book, "ServerBuilder::", name);
     }
+    choices(spin, random, builder)
+}
+
+/// What only some servers have.
+fn choices(spin: &Spin, random: &mut Random, mut builder: ServerBuilder) -> ServerBuilder {
     builder = if random.chance(0.5) {
         spin.book.count("ServerBuilder::allow_any_origin");
         builder.allow_any_origin()
@@ -204,22 +220,6 @@ pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
     }
     builder
 }
-
-/// The pages for plain requests.
-fn answer(request: &HttpRequest) -> HttpResponse {
-    match request.path.as_str() {
-        "/page" => HttpResponse::new(StatusCode::OK).with_body(vec![b'p'; PAGE]),
-        "/pieces" => {
-            let pieces = (0..PIECES).map(|_| Bytes::from(vec![b'p'; PAGE / PIECES]));
-            HttpResponse::new(StatusCode::OK).with_headers(http::HeaderMap::new()).with_pieces(pieces)
-        }
-        _ => HttpResponse::new(StatusCode::NOT_FOUND),
-    }
-}
-
-/// The size of a page, in bytes.
-pub(crate) const PAGE: usize = 100_000;
-const PIECES: usize = 10;
 
 /// A random congestion control algorithm.
 pub(crate) fn kind(random: &mut Random) -> CongestionControl {
@@ -285,9 +285,5 @@ pub(crate) fn identities(book: &Book) -> Result<(), Box<dyn std::error::Error>> 
     }
     book.count("WebTransportOptions::judge_certificate");
     book.count("ServerBuilder::renew_self_signed");
-    book.count("HttpResponse::new");
-    book.count("HttpResponse::with_body");
-    book.count("HttpResponse::with_headers");
-    book.count("HttpResponse::with_pieces");
     Ok(())
 }

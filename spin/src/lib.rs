@@ -27,6 +27,7 @@ mod datagrams;
 mod end;
 mod ledger;
 mod openers;
+mod pages;
 mod pair;
 mod place;
 mod plan;

@@ -5,8 +5,8 @@
 
 use http::StatusCode;
 use wt_api::{
-    AcceptOptions, HttpResponse, Identity, ReceiveStream, Request, SendStream, SendStreamOptions, Server,
-    WebTransport,
+    AcceptOptions, Identity, ReceiveStream, Request, SendStream, SendStreamOptions, Server, WebTransport,
+    http3::IncomingBody,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .listen("127.0.0.1:4433".parse()?)
         .listen("[::1]:4433".parse()?)
         .allowed_origins(["http://localhost:8080"])
-        .http_handler(|_| HttpResponse::new(StatusCode::OK).with_body("WebTransport lives at /echo\n"))
+        .http_service(page)
         .build()?;
     println!("listening on {:?}", server.local_addresses());
     if let Some(hash) = server.certificate_hash() {
@@ -26,6 +26,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         tokio::spawn(answer(request));
     }
     Ok(())
+}
+
+async fn page(_: http::Request<IncomingBody>) -> http::Response<String> {
+    http::Response::new("WebTransport lives at /echo\n".to_owned())
 }
 
 pub(crate) async fn answer(request: Request) {

@@ -9,7 +9,6 @@ use std::{
     sync::{Arc, Mutex, OnceLock},
 };
 
-use http::{HeaderMap, StatusCode};
 use quic_core::ClientConfig;
 use tokio::sync::oneshot;
 use wt_session::ConnectRequest;
@@ -19,11 +18,11 @@ use crate::{
     congestion::{Congestion, CongestionControl},
     connection::Connection,
     error::{ErrorCause, WebTransportError},
-    mailbox::{Abandoned, SessionBox, ShardBox, lock},
+    exchange_error::HttpError,
+    mailbox::{Abandoned, ExchangeBox, SessionBox, ShardBox, lock},
     race::Race,
     reception::stats::ShardStats,
     socket::DatagramSocket,
-    streams::ReceiveStream,
     tls,
 };
 
@@ -34,6 +33,8 @@ pub(crate) enum ShardCommand {
     Connect(Box<Connect>),
     /// Add a session to the connection of an attempt.
     Join(Arc<Attempt>, Box<SessionJob>),
+    /// Send a request on the connection of an attempt.
+    Exchange(Arc<Attempt>, Box<ExchangeJob>),
     /// Close the connection of an attempt, because it is not wanted any more.
     GiveUp(Arc<Attempt>),
     /// Replace the socket of a client by this one, which is at another address.
@@ -58,6 +59,7 @@ impl Abandoned for ShardCommand {
         match self {
             Self::Connections(reply) => reply.is_closed(),
             Self::Stats(reply) => reply.is_closed(),
+            Self::Exchange(_, job) => job.shared.is_gone(),
             Self::Connect(_) | Self::Join(..) | Self::GiveUp(_) | Self::Rebind(_) | Self::Release => false,
             Self::GoAway | Self::CloseSessions(_) | Self::CloseAll => false,
         }
@@ -118,8 +120,8 @@ pub(crate) fn ended_with_server() -> ErrorCause {
 pub(crate) enum ClientJob {
     /// A session.
     Session(Box<SessionJob>),
-    /// A plain HTTP request.
-    Get(Arc<GetJob>),
+    /// HTTP requests.
+    Http(Arc<Link>),
 }
 
 /// A session to request.
@@ -139,11 +141,20 @@ pub(crate) struct SessionJob {
     pub(crate) pooled: Option<Arc<Pooled>>,
 }
 
-/// A plain HTTP request to send.
-#[derive(Debug)]
-pub(crate) struct GetJob {
-    pub(crate) head: h3_core::RequestHead,
-    pub(crate) reply: std::sync::Mutex<Option<oneshot::Sender<Result<Head, WebTransportError>>>>,
+/// An HTTP request to send.
+#[derive(Clone, Debug)]
+pub(crate) struct ExchangeJob {
+    pub(crate) head: Arc<h3_core::RequestHead>,
+    /// There is no content.
+    pub(crate) end: bool,
+    pub(crate) shared: Arc<ExchangeBox>,
+}
+
+impl ExchangeJob {
+    /// The connection cannot take the request.
+    pub(crate) fn hand_back(&self) {
+        self.shared.hand_back();
+    }
 }
 
 impl SessionJob {
@@ -151,23 +162,6 @@ impl SessionJob {
     pub(crate) fn hand_back(&self) {
         self.shared.hand_back(std::collections::VecDeque::new());
     }
-}
-
-impl GetJob {
-    pub(crate) fn fail(&self, error: &WebTransportError) {
-        if let Some(reply) = crate::mailbox::lock(&self.reply).take() {
-            let _ = reply.send(Err(error.clone()));
-        }
-    }
-}
-
-/// The head of a response, and its content.
-#[derive(Debug)]
-pub(crate) struct Head {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    /// If it is dropped, the rest of the content is not wanted.
-    pub(crate) body: ReceiveStream,
 }
 
 /// The values that must be equal for sessions to share a connection (W3C "obtain a connection"): runtime,
@@ -238,6 +232,99 @@ impl Pooled {
         let old = std::mem::replace(&mut *lock(&self.state), State::Closed);
         if let State::Connecting(waiting) = old {
             waiting.iter().for_each(SessionJob::hand_back);
+        }
+    }
+}
+
+/// The way to a connection for HTTP requests, from the first attempt to establish it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    key: PoolKey,
+    /// Whether the connection waits for further requests.
+    kept: bool,
+    /// Whether the connection is kept alive while an exchange goes on.
+    keep_alive: bool,
+    state: Mutex<LinkState>,
+}
+
+#[derive(Debug)]
+enum LinkState {
+    /// It is being established; these requests wait for it.
+    Connecting(Vec<ExchangeJob>),
+    Open(Way),
+    /// It takes no more requests.
+    Closed,
+}
+
+impl Link {
+    pub(crate) fn new(key: PoolKey, kept: bool, keep_alive: bool) -> Self {
+        Self { key, kept, keep_alive, state: Mutex::new(LinkState::Connecting(Vec::new())) }
+    }
+
+    /// Whether requests with this key may use it.
+    pub(crate) fn is_for(&self, key: &PoolKey) -> bool {
+        self.kept && self.key == *key && !self.is_closed()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(*lock(&self.state), LinkState::Closed)
+    }
+
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept
+    }
+
+    pub(crate) fn keeps_alive(&self) -> bool {
+        self.keep_alive
+    }
+
+    /// Passes a request to the connection. If the connection cannot take it, the request is handed back.
+    pub(crate) fn send(&self, job: ExchangeJob) {
+        let refused = match &mut *lock(&self.state) {
+            LinkState::Connecting(waiting) => return waiting.push(job),
+            LinkState::Open(Way { inbox, attempt }) => {
+                inbox.try_command(ShardCommand::Exchange(Arc::clone(attempt), Box::new(job))).err()
+            }
+            LinkState::Closed => return job.hand_back(),
+        };
+        if let Some(ShardCommand::Exchange(_, job)) = refused {
+            job.hand_back();
+        }
+    }
+
+    /// The connection is established; `way` leads to it.
+    pub(crate) fn open(&self, way: &Way) {
+        let mut state = lock(&self.state);
+        let LinkState::Connecting(waiting) = &mut *state else { return };
+        let waiting = std::mem::take(waiting);
+        *state = LinkState::Open(way.clone());
+        drop(state);
+        waiting.into_iter().for_each(|job| self.send(job));
+    }
+
+    /// There is no connection. Those that wait for it learn why.
+    pub(crate) fn fail(&self, error: &WebTransportError) {
+        let error = HttpError::Connect(error.clone());
+        self.leave().iter().for_each(|job| job.shared.end(&error));
+    }
+
+    /// Nobody establishes the connection any more, if it is not established yet.
+    pub(crate) fn abandon(&self) {
+        if matches!(*lock(&self.state), LinkState::Connecting(_)) {
+            self.close();
+        }
+    }
+
+    /// The connection takes no more requests. Those that wait for it are handed back.
+    pub(crate) fn close(&self) {
+        self.leave().iter().for_each(ExchangeJob::hand_back);
+    }
+
+    /// Closes it, and returns what waits for it.
+    fn leave(&self) -> Vec<ExchangeJob> {
+        match std::mem::replace(&mut *lock(&self.state), LinkState::Closed) {
+            LinkState::Connecting(waiting) => waiting,
+            LinkState::Open(_) | LinkState::Closed => Vec::new(),
         }
     }
 }

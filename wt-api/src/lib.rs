@@ -39,6 +39,8 @@ mod connection;
 mod datagrams;
 mod driver;
 pub mod error;
+mod exchange;
+mod exchange_error;
 mod handle;
 pub mod http3;
 mod jobs;
@@ -66,7 +68,7 @@ pub mod udp;
 mod waiters;
 
 /// The crates whose types are part of this API, in the matching versions.
-pub use {bytes, http, rustls};
+pub use {bytes, http, http_body, rustls};
 
 /// Types of the lower layers that occur in errors and options.
 pub mod protocol {
@@ -103,7 +105,6 @@ pub use quic_core::{
 };
 pub use reception::{
     admission::{Admission, ConnectionAttempt, ServerLoad},
-    plain::{Body, HttpRequest, HttpResponse},
     stats::{AdmissionStats, HandshakeStats, RequestStats, ServerStats, SocketStats, TrafficStats},
 };
 pub use runtime::wait_idle;

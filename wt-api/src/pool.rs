@@ -1,13 +1,13 @@
-//! Connections that several sessions share (W3C `allowPooling`).
+//! Connections that several sessions share (W3C `allowPooling`), and those that several HTTP requests share.
 //!
-//! Owns the choice of a connection that a session may join: one to the same host and port, with the same
+//! Owns the choice of a connection that a session or a request may join: one to the same host and port, with the same
 //! trust and the same options. It must never know connections themselves: it only holds the link to each
 //! driver.
 
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use crate::{
-    jobs::{PoolKey, Pooled},
+    jobs::{Link, PoolKey, Pooled},
     mailbox::lock,
 };
 
@@ -37,6 +37,32 @@ pub(crate) fn find(key: &PoolKey, tried: &[Arc<Pooled>]) -> (Arc<Pooled>, bool) 
 pub(crate) struct Maker<'a>(pub(crate) &'a Pooled);
 
 impl Drop for Maker<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+fn links() -> &'static Mutex<Vec<Weak<Link>>> {
+    static LINKS: OnceLock<Mutex<Vec<Weak<Link>>>> = OnceLock::new();
+    LINKS.get_or_init(Mutex::default)
+}
+
+/// The link with this key. Otherwise `new`, whose connection the caller must establish (true).
+pub(crate) fn link(key: &PoolKey, new: impl FnOnce() -> Link) -> (Arc<Link>, bool) {
+    let mut all = lock(links());
+    all.retain(|link| link.strong_count() > 0);
+    if let Some(found) = all.iter().filter_map(Weak::upgrade).find(|link| link.is_for(key)) {
+        return (found, false);
+    }
+    let new = Arc::new(new());
+    all.push(Arc::downgrade(&new));
+    (new, true)
+}
+
+/// Establishes the connection of a link. If it is dropped before that, those that wait go elsewhere.
+pub(crate) struct LinkMaker(pub(crate) Arc<Link>);
+
+impl Drop for LinkMaker {
     fn drop(&mut self) {
         self.0.abandon();
     }

@@ -317,7 +317,7 @@ fn a_client_whose_runtime_is_gone_says_so() {
 async fn a_client_gets_pages_and_sessions_by_one_socket() {
     let server = builder()
         .listen(loopback())
-        .http_handler(|_| wt_api::HttpResponse::new(http::StatusCode::OK).with_body("a page"))
+        .http_service(|_| async { http::Response::new("a page".to_owned()) })
         .build()
         .unwrap();
     let client = Client::builder().bind(loopback()).options(options(&server)).build().unwrap();
@@ -326,6 +326,6 @@ async fn a_client_gets_pages_and_sessions_by_one_socket() {
     assert_eq!(asked.remote_address(), client.local_addresses()[0]);
     let _accepted = asked.accept(AcceptOptions::new()).await.unwrap();
     within(session.ready()).await.unwrap();
-    let mut response = within(client.get(&url(server.local_addresses()[0]))).await.unwrap();
-    assert_eq!(within(response.body.read_to_end(100)).await.unwrap(), "a page");
+    let response = within(client.get(&url(server.local_addresses()[0]))).await.unwrap();
+    assert_eq!(within(response.into_body().read_to_end(100)).await.unwrap(), "a page");
 }

@@ -4,6 +4,9 @@
 mod common;
 
 #[allow(dead_code, reason = "the examples' main functions are not called")]
+#[path = "../examples/axum.rs"]
+mod axum_server;
+#[allow(dead_code, reason = "the examples' main functions are not called")]
 #[path = "../examples/bidirectional.rs"]
 mod bidirectional;
 #[allow(dead_code, reason = "the examples' main functions are not called")]
@@ -362,4 +365,34 @@ async fn a_game_shows_every_player_all_positions() {
     assert!(matches!(refused.cause(), ErrorCause::Status { status: 503 }), "{refused}");
     within(server.shutdown(Duration::ZERO)).await;
     within(serving).await.unwrap();
+}
+
+/// A router of `axum` over HTTP/3, and a session on the same port.
+#[tokio::test]
+async fn axum() {
+    let identity = wt_api::Identity::self_signed(["localhost", "127.0.0.1"]).unwrap();
+    let server = Arc::new(axum_server::builder(identity, common::loopback()).build().unwrap());
+    let accepting = Arc::clone(&server);
+    tokio::spawn(async move {
+        while let Some(request) = accepting.accept().await {
+            tokio::spawn(axum_server::session(request));
+        }
+    });
+    let port = server.local_addresses()[0].port();
+    assert_eq!(server.alt_svc(), format!("h3=\":{port}\"; ma=86400"));
+    let client = wt_api::Client::builder().options(options(&server)).build().unwrap();
+    let get = async |path: &str| within(client.get(&url(&server, path))).await.unwrap();
+    assert_eq!(get("/").await.into_body().read_to_end(100).await.unwrap(), "hello, 127.0.0.1\n");
+    assert_eq!(get("/nowhere").await.status(), 404);
+    assert_eq!(get("/upload").await.status(), 405);
+    let upload =
+        http::Request::post(url(&server, "/upload")).body(wt_api::http3::Body::from(vec![7; 300_000]));
+    let counted = within(client.request(upload.unwrap())).await.unwrap();
+    assert_eq!(counted.into_body().read_to_end(100).await.unwrap(), "300000 bytes\n");
+    let session = WebTransport::new(&url(&server, "/echo"), options(&server)).unwrap();
+    within(session.ready()).await.unwrap();
+    let mut stream = session.create_bidirectional_stream(Default::default()).await.unwrap();
+    stream.writable.write_all(b"and a session").await.unwrap();
+    stream.writable.finish().unwrap();
+    assert_eq!(within(stream.readable.read_to_end(100)).await.unwrap(), "and a session");
 }

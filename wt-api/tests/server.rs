@@ -2,15 +2,51 @@
 
 mod common;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use common::{builder, loopback, options, pair, request, server, url, within};
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use wt_api::{
-    AcceptOptions, Body, CloseInfo, ErrorCause, HttpResponse, SendStreamOptions, Server, WebTransport,
-    WebTransportOptions, http3,
+    AcceptOptions, CloseInfo, ErrorCause, SendStreamOptions, Server, WebTransport, WebTransportOptions,
+    http3::{self, Body, IncomingBody, Response},
 };
+
+/// Content in pieces, of which each is made when there is room for it.
+fn pieces(pieces: impl Iterator<Item = Bytes> + Send + Unpin + 'static) -> Body {
+    let frames = pieces.map(|piece| Ok::<_, Infallible>(http_body::Frame::data(piece)));
+    Body::new(http_body_util::StreamBody::new(Iter(frames)))
+}
+
+/// A stream of what an iterator has.
+struct Iter<I>(I);
+
+impl<I: Iterator + Unpin> futures_core::Stream for Iter<I> {
+    type Item = I::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<I::Item>> {
+        Poll::Ready(self.0.next())
+    }
+}
+
+/// Ten bytes, in two pieces, of which the fields tell another length.
+fn told(length: &str) -> Response {
+    let mut response = Response::new(pieces((0..2).map(|_| Bytes::from_static(b"12345"))));
+    response.headers_mut().insert("content-length", length.parse().unwrap());
+    response
+}
+
+fn status(status: u16, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    response
+}
 
 #[tokio::test]
 async fn one_server_listens_on_several_addresses() {
@@ -28,24 +64,25 @@ async fn one_server_listens_on_several_addresses() {
 async fn plain_requests_are_answered_on_the_same_port() {
     let server = builder()
         .listen(loopback())
-        .http_handler(|request| match (&request.method, request.path.as_str()) {
-            (&Method::GET, "/hello") => HttpResponse::new(StatusCode::OK).with_body("hello"),
-            (&Method::GET, "/large") => HttpResponse::new(StatusCode::OK)
-                .with_pieces((0..300u32).map(|i| Bytes::from(vec![i as u8; 10_000]))),
-            _ => HttpResponse::new(StatusCode::NOT_FOUND),
+        .http_service(async |request: Request<IncomingBody>| match (request.method(), request.uri().path()) {
+            (&Method::GET, "/hello") => Response::new(Body::from("hello")),
+            (&Method::GET, "/large") => {
+                Response::new(pieces((0..300u32).map(|i| Bytes::from(vec![i as u8; 10_000]))))
+            }
+            _ => status(404, Body::empty()),
         })
         .build()
         .unwrap();
-    let mut response = within(http3::get(&url(&server, "/hello"), options(&server))).await.unwrap();
-    assert_eq!(response.status, StatusCode::OK);
-    assert_eq!(within(response.body.read_to_end(100)).await.unwrap(), "hello");
-    let mut response = within(http3::get(&url(&server, "/large"), options(&server))).await.unwrap();
-    let content = within(response.body.read_to_end(3_000_000)).await.unwrap();
+    let response = within(http3::get(&url(&server, "/hello"), options(&server))).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(within(response.into_body().read_to_end(100)).await.unwrap(), "hello");
+    let response = within(http3::get(&url(&server, "/large"), options(&server))).await.unwrap();
+    let content = within(response.into_body().read_to_end(3_000_000)).await.unwrap();
     assert_eq!(content.len(), 3_000_000);
     assert!(content.chunks(10_000).enumerate().all(|(i, part)| part.iter().all(|byte| *byte == i as u8)));
-    let mut response = within(http3::get(&url(&server, "/other"), options(&server))).await.unwrap();
-    assert_eq!(response.status, StatusCode::NOT_FOUND);
-    assert!(within(response.body.read_to_end(100)).await.unwrap().is_empty());
+    let response = within(http3::get(&url(&server, "/other"), options(&server))).await.unwrap();
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    assert!(within(response.into_body().read_to_end(100)).await.unwrap().is_empty());
     // Sessions continue to work beside plain requests.
     drop(pair(&server).await);
 }
@@ -54,21 +91,21 @@ async fn plain_requests_are_answered_on_the_same_port() {
 async fn a_handler_that_panics_affects_no_other_request() {
     let server = builder()
         .listen(loopback())
-        .http_handler(|request| match request.path.as_str() {
+        .http_service(async |request: Request<IncomingBody>| match request.uri().path() {
             "/panic" => panic!("as the test wants it"),
-            _ => HttpResponse::new(StatusCode::OK).with_pieces((0..3).map(|i| match i {
+            _ => Response::new(pieces((0..3).map(|i| match i {
                 0 => Bytes::from_static(b"some"),
                 _ => panic!("as the test wants it"),
-            })),
+            }))),
         })
         .build()
         .unwrap();
     let (client, accepted) = pair(&server).await;
     let response = within(http3::get(&url(&server, "/panic"), options(&server))).await.unwrap();
-    assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     // The reset may overtake the response's header section.
     let error = match within(http3::get(&url(&server, "/half"), options(&server))).await {
-        Ok(mut response) => within(response.body.read_to_end(100)).await.unwrap_err().to_string(),
+        Ok(response) => within(response.into_body().read_to_end(100)).await.unwrap_err().to_string(),
         Err(error) => error.to_string(),
     };
     assert!(error.contains("0x102"), "{error}");
@@ -80,64 +117,58 @@ async fn a_handler_that_panics_affects_no_other_request() {
 /// announced ends in a reset.
 #[tokio::test]
 async fn an_invalid_http_response_is_not_sent() {
-    let pieces = |length: &str, count: usize| {
-        let mut response = HttpResponse::new(StatusCode::OK);
-        response.headers.insert("content-length", length.parse().unwrap());
-        response.body = Body::Iter(Box::new((0..count).map(|_| Bytes::from_static(b"12345"))));
-        response
-    };
     let server = builder()
         .listen(loopback())
-        .http_handler(move |request| match request.path.as_str() {
-            "/999" => HttpResponse::new(StatusCode::from_u16(999).unwrap()),
-            "/204" => HttpResponse::new(StatusCode::NO_CONTENT).with_body("body"),
+        .http_service(async |request: Request<IncomingBody>| match request.uri().path() {
+            "/999" => status(999, Body::empty()),
+            "/204" => status(204, Body::from("body")),
             "/205" => {
-                let mut response = HttpResponse::new(StatusCode::RESET_CONTENT).with_body("body");
-                response.headers.insert("content-length", HeaderValue::from_static("4"));
+                let mut response = status(205, Body::from("body"));
+                response.headers_mut().insert("content-length", HeaderValue::from_static("4"));
                 response
             }
             path if path.starts_with("/field/") => {
-                let mut response = HttpResponse::new(StatusCode::OK).with_body("body");
+                let mut response = Response::new(Body::from("body"));
                 let name = HeaderName::from_bytes(&path.as_bytes()["/field/".len()..]).unwrap();
-                response.headers.insert(name, HeaderValue::from_static("x"));
+                response.headers_mut().insert(name, HeaderValue::from_static("x"));
                 response
             }
             "/many" => {
-                let mut response = HttpResponse::new(StatusCode::OK).with_body("body");
+                let mut response = Response::new(Body::from("body"));
                 for number in 0..2_000 {
                     let name: HeaderName = format!("x-{number}").parse().unwrap();
-                    response.headers.insert(name, HeaderValue::from_static("a value of some length"));
+                    response.headers_mut().insert(name, HeaderValue::from_static("a value of some length"));
                 }
                 response
             }
-            "/more" => pieces("9", 2),
-            "/less" => pieces("11", 2),
-            _ => pieces("10", 2),
+            "/more" => told("9"),
+            "/less" => told("11"),
+            _ => told("10"),
         })
         .build()
         .unwrap();
     let get = async |path: &str| within(http3::get(&url(&server, path), options(&server))).await;
-    assert_eq!(get("/999").await.unwrap().status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(get("/999").await.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR);
     for (path, status) in [("/204", StatusCode::NO_CONTENT), ("/205", StatusCode::RESET_CONTENT)] {
-        let mut empty = get(path).await.unwrap();
-        assert_eq!(empty.status, status);
-        assert!(within(empty.body.read_to_end(100)).await.unwrap().is_empty());
+        let empty = get(path).await.unwrap();
+        assert_eq!(empty.status(), status);
+        assert!(within(empty.into_body().read_to_end(100)).await.unwrap().is_empty());
     }
     // RFC 9114 §4.2 forbids these; the last one has more fields than the client permits.
     for path in ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te"] {
         let response = get(&format!("/field/{path}")).await.unwrap();
-        assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR, "{path}");
     }
-    assert_eq!(get("/many").await.unwrap().status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(get("/field/x-own").await.unwrap().status, StatusCode::OK);
+    assert_eq!(get("/many").await.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(get("/field/x-own").await.unwrap().status(), StatusCode::OK);
     for path in ["/more", "/less"] {
         let error = match get(path).await {
-            Ok(mut response) => within(response.body.read_to_end(100)).await.unwrap_err().to_string(),
+            Ok(response) => within(response.into_body().read_to_end(100)).await.unwrap_err().to_string(),
             Err(error) => error.to_string(),
         };
         assert!(error.contains("0x102"), "{path}: {error}");
     }
-    assert_eq!(within(get("/").await.unwrap().body.read_to_end(100)).await.unwrap().len(), 10);
+    assert_eq!(within(get("/").await.unwrap().into_body().read_to_end(100)).await.unwrap().len(), 10);
 }
 
 /// A task of the server's application panics while it holds a session and a stream. The client learns of it

@@ -121,7 +121,7 @@ fn one_socket_serves_connections_to_several_servers_each_with_its_own_options() 
             assert_eq!(timeouts, [n, n + 3, n + 6, n + 9]);
         }
         let response = client.get_with("https://server1/", world.options(1)).await.unwrap();
-        assert_eq!(response.status, 404, "the server has no pages");
+        assert_eq!(response.status(), 404, "the server has no pages");
     });
 }
 

@@ -5,12 +5,12 @@ mod virtual_common;
 
 use std::{sync::Arc, time::Duration};
 
+use http::{Request, Response, StatusCode};
 use virtual_common::{options, seconds, serve, session};
 use wt_api::{
-    AcceptOptions, CloseInfo, Connection, ConnectionCloser, ErrorCause, HttpResponse, Server,
-    TransportConfig, WebTransport, WebTransportError, WebTransportOptions,
-    http::StatusCode,
-    http3,
+    AcceptOptions, CloseInfo, Connection, ConnectionCloser, ErrorCause, Server, TransportConfig,
+    WebTransport, WebTransportError, WebTransportOptions,
+    http3::{self, IncomingBody},
     protocol::{CloseReason, ConnectionError, TransportErrorCode},
     testing::{self, Host, LinkConfig, MILLISECOND, Network, Pair},
 };
@@ -371,17 +371,18 @@ fn a_handler_of_plain_requests_can_close_the_connection() {
     let (host, client) = (network.host("server"), network.host("client"));
     let identity = network.identity(["server"]);
     let hash = identity.certificate_hash();
-    let builder = Server::builder().identity(identity).http_handler(|request| {
-        let connection: &Connection = &request.connection;
-        if request.path == "/leave" {
-            connection.close(0x107, format!("not you, {}", connection.remote_address().ip()));
-        }
-        HttpResponse::new(StatusCode::OK)
-    });
+    let builder =
+        Server::builder().identity(identity).http_service(async |request: Request<IncomingBody>| {
+            let connection = request.extensions().get::<Connection>().expect("each request has it");
+            if request.uri().path() == "/leave" {
+                connection.close(0x107, format!("not you, {}", connection.remote_address().ip()));
+            }
+            Response::new(String::new())
+        });
     let _server = host.enter(|| builder.build().unwrap());
     client.run(async {
         let get = |path| http3::get(path, options(hash));
-        assert_eq!(get("https://server/").await.unwrap().status, StatusCode::OK);
+        assert_eq!(get("https://server/").await.unwrap().status(), StatusCode::OK);
         match get("https://server/leave").await.unwrap_err() {
             http3::HttpError::Exchange(error) => {
                 let (by, code, reason) = closed(&error);

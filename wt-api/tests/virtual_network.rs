@@ -11,8 +11,8 @@ use std::{
 
 use virtual_common::{connect, echo_all, options, pattern, round_trip, seconds, serve};
 use wt_api::{
-    CertificateError, ConnectOptionsError, ErrorCause, HttpResponse, Identity, Server, ServerError,
-    WebTransport, WebTransportOptions, http3,
+    CertificateError, ConnectOptionsError, ErrorCause, Identity, Server, ServerError, WebTransport,
+    WebTransportOptions, http3,
     testing::{self, Entry, Host, LinkConfig, MILLISECOND, Network},
 };
 
@@ -238,12 +238,12 @@ fn plain_requests_work_as_well() {
     let (server_host, client) = (network.host("server"), network.host("client"));
     let identity = network.identity(["server"]);
     let hash = identity.certificate_hash();
-    let handler = |_: &_| HttpResponse::new(http::StatusCode::OK).with_body("page");
-    let builder = Server::builder().identity(identity).http_handler(handler);
+    let service = |_| async { http::Response::new("page".to_owned()) };
+    let builder = Server::builder().identity(identity).http_service(service);
     let server = server_host.enter(|| builder.build()).unwrap();
     let options = WebTransportOptions::new().server_certificate_hashes([hash]);
     let body = client.run(async {
-        http3::get("https://server/", options).await.unwrap().body.read_to_end(100).await.unwrap()
+        http3::get("https://server/", options).await.unwrap().into_body().read_to_end(100).await.unwrap()
     });
     assert_eq!(body, "page");
     drop(server);

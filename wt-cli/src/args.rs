@@ -48,10 +48,12 @@ impl Cli {
 pub(crate) enum Command {
     /// Run an echo server and a client against it, then serve a page to try it from a browser
     Demo(Demo),
-    /// Serve WebTransport echo on /echo, and GET of / and /bytes/N over HTTP/3
+    /// Serve WebTransport echo on /echo, and GET of / and /bytes/N over HTTP/3, or the files of a directory
     Serve(Box<Serve>),
     /// Open a session: standard input goes to a stream, and the stream's data goes to standard output
     Connect(Connect),
+    /// Get or send content over HTTP/3
+    Get(Get),
     /// Explain step by step why a session can or cannot be established, and what to change
     Doctor(Doctor),
     /// Make, show and rotate certificates that browsers accept by their hash
@@ -119,6 +121,10 @@ pub(crate) struct Serve {
     /// Accept this application protocol if a client offers it; may be given several times
     #[arg(long, value_name = "NAME")]
     pub(crate) protocol: Vec<String>,
+    /// Answer GET and HEAD over HTTP/3 with the files of this directory: index.html for directories, ranges,
+    /// conditions; nothing outside of it, also by links
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
     /// Serve each bidirectional stream, at every path, with a process of this program: the stream is its
     /// standard input and output. The program's arguments follow after --
     #[arg(long, value_name = "PROGRAM")]
@@ -217,6 +223,55 @@ impl Connect {
     /// Whether answers are read one after the other.
     pub(crate) const fn reads_in_turn(&self, json: bool) -> bool {
         self.lines && !self.uni && !json
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// `https://HOST[:PORT]/PATH`; several of one host and port are asked for over one connection
+    #[arg(required = true, value_name = "URL")]
+    pub(crate) urls: Vec<String>,
+    /// Write the content to this file instead of standard output, which is -; the first one is for the first
+    /// URL, and so on. If all URLs have files, they are asked for at once
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Vec<PathBuf>,
+    /// Send this text (POST)
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["upload", "head"])]
+    pub(crate) data: Option<String>,
+    /// Send this file (PUT), or standard input, which is -
+    #[arg(long, value_name = "FILE", conflicts_with = "head")]
+    pub(crate) upload: Option<PathBuf>,
+    /// Ask for status and fields alone (HEAD), and print them
+    #[arg(long)]
+    pub(crate) head: bool,
+    /// Send this field with the requests, such as 'accept: text/html'; may be given several times
+    #[arg(long, value_name = "NAME: VALUE", value_parser = Field::from_str)]
+    pub(crate) header: Vec<Field>,
+    /// Accept the certificate with this SHA-256 (64 hexadecimal digits); may be given several times
+    #[arg(long, value_name = "HEX")]
+    pub(crate) cert_hash: Vec<String>,
+    /// Trust this CA certificate (PEM or DER) instead of the system's
+    #[arg(long, value_name = "PEM", conflicts_with = "cert_hash")]
+    pub(crate) ca: Option<PathBuf>,
+    /// How long it may take to establish the connection, in seconds
+    #[arg(long, default_value_t = CONNECT_TIMEOUT, value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) timeout: f64,
+    /// Report size, time and rate of each response, and the state of its connection, on standard error
+    #[arg(long)]
+    pub(crate) stats: bool,
+}
+
+impl Get {
+    /// How the request for one URL is made.
+    pub(crate) fn asking(&self, url: &str) -> Asking {
+        Asking {
+            url: url.to_owned(),
+            cert_hash: self.cert_hash.clone(),
+            ca: self.ca.clone(),
+            origin: None,
+            protocol: Vec::new(),
+            header: self.header.clone(),
+        }
     }
 }
 

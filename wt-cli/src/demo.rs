@@ -37,7 +37,7 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
     ];
     let server = Arc::new(serve::start(
         Certificate::Renewing(identities),
-        Server::builder().key_log_file(true).http_handler(echo::http),
+        Server::builder().key_log_file(true).http_service(echo::http),
         &listen,
         &origins,
     )?);

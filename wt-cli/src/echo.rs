@@ -1,13 +1,21 @@
 //! The service of `weft serve` and `weft demo`: WebTransport echo on /echo, a greeting and bytes over plain HTTP/3.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
-use wt_api::{AcceptOptions, Body, HttpRequest, HttpResponse, Request, Server, WebTransport};
+use wt_api::{
+    AcceptOptions, Request, Server, WebTransport,
+    http3::{Body, IncomingBody, Response},
+};
 
 use crate::{
     exec::{Environment, Exec},
@@ -139,43 +147,70 @@ async fn echo(session: &WebTransport) {
 }
 
 /// Answers plain HTTP/3 requests: GET and HEAD of `/` and of `/bytes/N`.
-pub(crate) fn http(request: &HttpRequest) -> HttpResponse {
-    let path = request.path.split('?').next().unwrap_or_default();
-    let Some((content_type, size, body)) = resource(path) else {
-        return HttpResponse::new(StatusCode::NOT_FOUND);
+pub(crate) async fn http(request: http::Request<IncomingBody>) -> Response {
+    let Some((content_type, size, body)) = resource(request.uri().path()) else {
+        return status(StatusCode::NOT_FOUND);
     };
-    let with_body = request.method == Method::GET;
-    if !with_body && request.method != Method::HEAD {
-        let mut response = HttpResponse::new(StatusCode::METHOD_NOT_ALLOWED);
-        response.headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    let with_body = request.method() == Method::GET;
+    if !with_body && request.method() != Method::HEAD {
+        let mut response = status(StatusCode::METHOD_NOT_ALLOWED);
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    let mut response = HttpResponse::new(StatusCode::OK);
-    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
-    if with_body {
-        response.body = body;
-    }
+    let mut response = Response::new(if with_body { body } else { Body::empty() });
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(size));
     response
 }
 
-/// The resource at a path without a query: its type, its size in bytes and its content.
+/// A response without content.
+pub(crate) fn status(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// The resource at a path: its type, its size in bytes and its content.
 fn resource(path: &str) -> Option<(&'static str, u64, Body)> {
     if path == "/" {
         let text = Bytes::from_static(b"weft: WebTransport echo is at /echo, bytes are at /bytes/N\n");
-        return Some(("text/plain; charset=utf-8", text.len() as u64, Body::Bytes(text)));
+        return Some(("text/plain; charset=utf-8", text.len() as u64, Body::from(text)));
     }
     let size = path.strip_prefix("/bytes/")?.parse().ok().filter(|size| *size <= MAX_BYTES)?;
-    Some(("application/octet-stream", size, Body::Iter(Box::new(zeros(size)))))
+    Some(("application/octet-stream", size, Body::new(Zeros::new(size))))
 }
 
-/// `size` zero bytes in slices of one buffer.
-fn zeros(size: u64) -> impl Iterator<Item = Bytes> + Send {
-    let zeros = Bytes::from(vec![0; CHUNK]);
-    let mut left = size;
-    std::iter::from_fn(move || {
-        let next = left.min(CHUNK as u64);
-        left -= next;
-        (next > 0).then(|| zeros.slice(..next as usize))
-    })
+/// Zero bytes, in slices of one buffer.
+struct Zeros {
+    buffer: Bytes,
+    left: u64,
+}
+
+impl Zeros {
+    fn new(left: u64) -> Self {
+        Self { buffer: Bytes::from(vec![0; CHUNK]), left }
+    }
+}
+
+impl http_body::Body for Zeros {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        let next = self.left.min(self.buffer.len() as u64);
+        self.left -= next;
+        let piece = self.buffer.slice(..next as usize);
+        Poll::Ready((next > 0).then_some(Ok(http_body::Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(self.left)
+    }
 }

@@ -7,6 +7,7 @@ mod calendar;
 mod cert;
 mod congestion;
 mod connect;
+mod content;
 mod demo;
 mod discovery;
 mod doctor;
@@ -14,6 +15,7 @@ mod echo;
 mod exec;
 mod exit;
 mod field;
+mod get;
 mod http1;
 mod inputs;
 mod lab;
@@ -116,6 +118,7 @@ async fn run(cli: &Cli) -> Result<Exit, Ended> {
         Command::Demo(args) => demo::run(args, cli.json).await,
         Command::Serve(args) => serve::run(args, cli.json).await,
         Command::Connect(args) => connect::run(args, cli.json).await,
+        Command::Get(args) => until_stopped(get::run(args, cli.json)).await,
         Command::Doctor(args) => until_stopped(doctor::run(args, cli.json)).await,
         Command::Cert(action) => cert::run(action, cli.json),
         Command::Perf(args) => perf::run(args).await,

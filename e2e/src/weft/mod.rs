@@ -1,18 +1,19 @@
 //! Our server, as the scenarios want it, in the test's own process.
 
+mod plain;
 mod rooms;
 mod seen;
 
 use std::{sync::Arc, time::Duration};
 
-use http::StatusCode;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
 };
-use wt_api::{HttpRequest, HttpResponse, Identity, TransportConfig};
+use wt_api::{Identity, TransportConfig};
 
 use crate::{certificate::Certificate, place::Place, wait::LIMIT};
+pub use plain::large_sum;
 pub use seen::Seen;
 
 /// A running server on 127.0.0.1; its paths:
@@ -29,6 +30,9 @@ pub use seen::Seen;
 /// - `/patient`: reads nothing before [`Server::release`], then answers each bidirectional stream with the number of its
 ///   bytes;
 /// - `/post-only` is refused with 405, anything else with 404.
+///
+/// Plain requests get a greeting at `/`, `N` bytes at `/bytes/N`, `N` MiB at `/large/N`, what they send at `/echo`, and
+/// its SHA-256 at `/sha256`.
 #[derive(Debug)]
 pub struct Server {
     /// Where it is.
@@ -63,7 +67,7 @@ impl Server {
             .listen(([127, 0, 0, 1], 0).into())
             .allowed_origins([origin])
             .transport(transport)
-            .http_handler(plain)
+            .http_service(plain::answer)
             .build()
             .expect("a server");
         let port = server.local_addresses()[0].port();
@@ -115,14 +119,5 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-fn plain(request: &HttpRequest) -> HttpResponse {
-    let size = request.path.strip_prefix("/bytes/").and_then(|size| size.parse::<usize>().ok());
-    match (request.path.as_str(), size) {
-        ("/", _) => HttpResponse::new(StatusCode::OK).with_body("weft says hello\n"),
-        (_, Some(size @ ..10_000_000)) => HttpResponse::new(StatusCode::OK).with_body(vec![b'x'; size]),
-        _ => HttpResponse::new(StatusCode::NOT_FOUND),
     }
 }

@@ -6,15 +6,18 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use bytes::Bytes;
+use http::{Request, Response};
+
 use crate::{
     connect::Means,
     error::{ClientError, ConnectOptionsError},
-    http3::{self, HttpError},
+    exchange::IncomingBody,
+    exchange_error::{BoxError, HttpError},
+    http3,
     mailbox::lock,
     options::WebTransportOptions,
-    reception::plain::HttpResponse,
     session::WebTransport,
-    streams::ReceiveStream,
 };
 
 /// Makes sessions from its own sockets. One socket serves all connections of an address family.
@@ -72,24 +75,58 @@ impl Client {
         WebTransport::with(self.means.clone(), url, options)
     }
 
-    /// Gets `url` over HTTP/3 with the client's options, like [`http3::get`]. Cancel safe in the same way.
+    /// Sends an HTTP/3 request with the client's options, and returns the response as soon as its head has
+    /// arrived. The content of both is streamed: what the server's flow control permits is taken from the
+    /// request's body, and what the application reads of the response is permitted to the server.
+    ///
+    /// Requests to the same host and port share a connection, which stays open for 5 s after the last one.
+    /// Each has as many streams as the server permits; further requests wait for a stream. A request that was
+    /// not sent because its connection ended is sent on another one.
+    ///
+    /// Dropping the future gives the exchange up, as does dropping the content of the response before its
+    /// end (`H3_REQUEST_CANCELLED`, RFC 9114 §4.1.1). There is no time limit but that of the connection
+    /// attempt ([`connect_timeout`](WebTransportOptions::connect_timeout)) and the connection's idle timeout.
+    /// [`on_informational`](http3::on_informational) tells of interim responses. The response has the
+    /// [`Connection`](crate::Connection) in its [extensions](Response::extensions). A `priority` field is
+    /// applied to what this client sends as well (RFC 9218 §4).
+    ///
+    /// ```no_run
+    /// # async fn example(client: wt_api::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let request = http::Request::post("https://example.org/upload").body("a line\n".to_owned())?;
+    /// let response = client.request(request).await?;
+    /// println!("{}: {:?}", response.status(), response.into_body().read_to_end(1 << 20).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As [`http3::get`].
-    pub async fn get(&self, url: &str) -> Result<HttpResponse<ReceiveStream>, HttpError> {
+    /// Why there is no response; [`HttpError::may_be_repeated`] says whether the request was not processed.
+    pub async fn request<B>(&self, request: Request<B>) -> Result<Response<IncomingBody>, HttpError>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        http3::send(self.means.clone(), &self.options, request, true).await
+    }
+
+    /// Gets `url` with a [request](Self::request) without content, and waits for the response at most for the
+    /// connect timeout.
+    ///
+    /// # Errors
+    /// As [`request`](Self::request).
+    pub async fn get(&self, url: &str) -> Result<Response<IncomingBody>, HttpError> {
         self.get_with(url, WebTransportOptions::clone(&self.options)).await
     }
 
-    /// The same with other options than the client's. Cancel safe in the same way.
+    /// The same with other options than the client's. Requests with the same options share connections.
     ///
     /// # Errors
-    /// As [`http3::get`].
+    /// As [`request`](Self::request).
     pub async fn get_with(
         &self,
         url: &str,
         options: WebTransportOptions,
-    ) -> Result<HttpResponse<ReceiveStream>, HttpError> {
-        http3::get_by(self.means.clone(), url, options).await
+    ) -> Result<Response<IncomingBody>, HttpError> {
+        http3::get_by(self.means.clone(), url, &options, true).await
     }
 
     /// Moves the client to another address of this host, because its network has changed: a new socket at

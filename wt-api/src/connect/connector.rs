@@ -104,11 +104,6 @@ impl Connector {
         &self.means.runtime
     }
 
-    /// A number that is unique among the sockets of the process.
-    pub(super) fn sockets(&self) -> u64 {
-        self.means.sockets.number()
-    }
-
     /// Whether the runtime has the required drivers.
     pub(super) fn check(&self) -> Result<(), ErrorCause> {
         self.runtime().check().map_err(|MissingDriver(missing)| ErrorCause::RuntimeDriver { missing })
@@ -158,15 +153,21 @@ impl Connector {
         }
     }
 
-    /// Lets other sessions use the winning attempt.
+    /// Lets other sessions, or requests, use the winning attempt.
     fn open_to_others(&self, attempts: &Attempts) {
-        if let ClientJob::Session(job) = &self.job
-            && let Some(pooled) = &job.pooled
-            && let Some(winner) = attempts.race.winner()
-        {
-            attempts.shared.store(true, Ordering::Relaxed);
-            let ways = lock(&attempts.ways);
-            ways.iter().filter(|way| way.attempt.remote == winner).for_each(|way| pooled.open(way));
+        let Some(winner) = attempts.race.winner() else { return };
+        let way = lock(&attempts.ways).iter().find(|way| way.attempt.remote == winner).cloned();
+        let Some(way) = way else { return };
+        match &self.job {
+            ClientJob::Session(job) => {
+                let Some(pooled) = &job.pooled else { return };
+                attempts.shared.store(true, Ordering::Relaxed);
+                pooled.open(&way);
+            }
+            ClientJob::Http(link) => {
+                attempts.shared.store(true, Ordering::Relaxed);
+                link.open(&way);
+            }
         }
     }
 

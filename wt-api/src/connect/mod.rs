@@ -11,5 +11,5 @@ mod sockets;
 
 pub(crate) use connector::{Connector, first_of};
 pub(crate) use means::{Means, Resolver};
-pub(crate) use session::{Begun, connect};
+pub(crate) use session::{Begun, connect, pool_key};
 pub(crate) use sockets::{Door, MEMORY, Sockets, bind};

@@ -77,7 +77,7 @@ pub(crate) fn connect(
     })?;
     let (authority, path) = (connector.target.authority.clone(), connector.target.path.clone());
     let session = Arc::clone(&shared);
-    let key = options.allow_pooling.then(|| pool_key(&connector, &options));
+    let key = options.allow_pooling.then(|| pool_key(&connector.means, &connector.target, &options));
     let connecting = Connecting { session: Arc::clone(&shared), _presence: runtime.tally().enter() };
     runtime.spawn(Box::pin(async move {
         let _connecting = connecting;
@@ -125,9 +125,9 @@ async fn answer(session: &Arc<SessionBox>) -> Answer {
 
 /// The values that must be equal for sessions to share a connection, including all options about the
 /// connection.
-fn pool_key(connector: &Connector, options: &WebTransportOptions) -> PoolKey {
-    let Target { host, port, .. } = &connector.target;
-    let sockets = connector.sockets();
+pub(crate) fn pool_key(means: &Means, target: &Target, options: &WebTransportOptions) -> PoolKey {
+    let Target { host, port, .. } = target;
+    let sockets = means.sockets.number();
     // Two rustls configurations are equal only if they are the same object, because their contents cannot be
     // compared.
     let trust = match &options.trust {
@@ -231,7 +231,7 @@ impl Connector {
                 pooled: Some(Arc::clone(pooled)),
                 ..(**job).clone()
             })),
-            job @ ClientJob::Get(_) => job.clone(),
+            job @ ClientJob::Http(_) => job.clone(),
         };
         Self { job, ..self.clone() }
     }

@@ -39,7 +39,8 @@ impl Conn {
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         let doubt = self.doubts.front().map(Doubt::until);
         let requests = [self.stack.h3.poll_timeout(), self.stack.sessions.poll_timeout()];
-        [self.stack.quic.poll_timeout(), self.table.alarm(), self.rest_until, self.look_at, doubt]
+        let bodies = self.http.check_at;
+        [self.stack.quic.poll_timeout(), self.table.alarm(), self.rest_until, self.look_at, doubt, bodies]
             .into_iter()
             .chain(requests)
             .flatten()
@@ -56,6 +57,7 @@ impl Conn {
             self.on_alarm(key);
         }
         self.look_at = self.look_at.filter(|at| *at > now);
+        self.end_still_bodies(now);
         self.end_doubts();
         if self.rest_until.is_some_and(|at| at <= now) {
             self.rest_until = None;
@@ -88,7 +90,7 @@ impl Conn {
                 self.take_session_events(&mut left);
             }
             self.process_sessions(&mut left);
-            self.process_responses(&mut left);
+            self.process_exchanges(&mut left);
             self.process_boxes(&mut left);
             if left == before || left == 0 {
                 break;
@@ -106,14 +108,14 @@ impl Conn {
     fn keep_alive(&mut self) {
         let wanted = match &self.role {
             Role::Client { job: ClientJob::Session(job), .. } => job.keep_alive,
-            Role::Client { .. } => false,
+            Role::Client { job: ClientJob::Http(link), .. } => link.keeps_alive(),
             Role::Server(server) => server.keeps_alive(),
         };
-        // While a client waits for a response, its connect timeout limits how long that may take.
         let is_open = |entry: &SessionEntry| {
             (entry.established || entry.request.is_some()) && matches!(entry.phase, Phase::Open)
         };
-        self.stack.quic.hold_alive(wanted && self.table.iter().any(is_open));
+        let waits = !self.is_server() && !self.http.all.is_empty();
+        self.stack.quic.hold_alive(wanted && (waits || self.table.iter().any(is_open)));
     }
 
     /// Passes on the sessions' events, at most `left`, and counts them down.
@@ -141,9 +143,9 @@ impl Conn {
         loop {
             let of_sessions: usize =
                 self.table.iter().map(|entry| entry.shared.datagram_bytes() + entry.fields).sum();
-            let heads = self.http.responses.heads() + self.stack.sessions.heads_waiting();
+            let heads = self.http.heads() + self.stack.sessions.heads_waiting();
             let other_bytes = of_sessions + heads;
-            let send_bytes = boxes.outbox().bytes() + self.http.responses.held();
+            let send_bytes = boxes.outbox().bytes() + self.http.held();
             let (stream_bytes, streams) = (boxes.inbox().bytes(), boxes.lingering().counts());
             let held = HeldAbove::new()
                 .stream_bytes(stream_bytes)
@@ -188,10 +190,11 @@ impl Conn {
             }
             quic_core::Event::PathChanged { .. } => self.boxes.about().set_addresses(self.addresses()),
             quic_core::Event::DatagramWritable => self.pump_datagrams(),
+            quic_core::Event::StreamsAvailable(quic_core::Dir::Bidi) => self.open_exchanges(),
             // Streams of HTTP/3: an exchange, or a CONNECT stream.
             quic_core::Event::StreamSent(id, StreamTag(0))
             | quic_core::Event::StreamStopped(id, StreamTag(0), _) => {
-                if self.http.responses.release(*id) {
+                if self.http.release(*id) {
                     self.end_content(*id);
                 }
                 self.on_connect_sent(SessionId(*id));
@@ -247,7 +250,8 @@ impl Conn {
             ClientJob::Session(job) if job.asks => self.ask(&job.shared, job.request.clone(), false),
             // Sessions may join later.
             ClientJob::Session(_) => self.rest(),
-            ClientJob::Get(job) => self.start_get(job),
+            // The way to it leads requests here.
+            ClientJob::Http(_) => self.rest(),
         }
     }
 
@@ -353,6 +357,7 @@ impl Conn {
             match work {
                 Work::Recv(id) => self.pump_recv(id),
                 Work::Send(id) => self.pump_send(id),
+                Work::Exchange(id) => self.http.wake(id),
                 Work::Connection => self.process_changes(),
                 Work::Session(key) => *left = left.saturating_sub(self.process_commands(key)),
             }
@@ -420,7 +425,7 @@ impl Conn {
         if self.started {
             self.leave_pool();
         }
-        self.fail_gets(&error);
+        self.fail_exchanges(&error);
         if self.started {
             self.fail_job(&error);
         }
@@ -433,7 +438,7 @@ impl Conn {
             // A session that may share its connection may use another one by now.
             ClientJob::Session(job) if job.pooled.is_some() => {}
             ClientJob::Session(job) => job.shared.set_end(Err(error.clone())),
-            ClientJob::Get(job) => job.fail(error),
+            ClientJob::Http(_) => {}
         }
     }
 
@@ -461,7 +466,8 @@ impl Conn {
     /// Sessions count from their requests to their last packets, and so does a client's connection unless it
     /// is idle.
     pub(super) fn note_presence(&mut self) {
-        let rests = self.is_server() || (self.started && self.pooled().is_some());
+        let shared = self.pooled().is_some() || self.link().is_some_and(|link| link.is_kept());
+        let rests = self.is_server() || (self.started && shared);
         if self.table.is_empty() && (self.said_all || rests) {
             self.presence = None;
         } else if self.presence.is_none() && !self.table.is_empty() {

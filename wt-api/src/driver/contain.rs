@@ -103,7 +103,7 @@ impl Conn {
             quietly(|| shared.refuse_opens(&error));
             quietly(|| drop(shared));
         }
-        quietly(|| self.fail_gets(&error));
+        quietly(|| self.fail_exchanges(&error));
         if self.started {
             quietly(|| self.leave_pool());
             quietly(|| self.fail_job(&error));

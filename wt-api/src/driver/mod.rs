@@ -13,6 +13,7 @@ mod connection;
 mod contain;
 mod http;
 mod io;
+mod messages;
 mod moving;
 mod outgoing;
 mod panics;
@@ -97,6 +98,13 @@ impl Shard {
                 Some(index) => {
                     self.touch(index);
                     self.enter(index, now, |connection| connection.join(&job));
+                }
+                None => quietly(|| job.hand_back()),
+            },
+            ShardCommand::Exchange(attempt, job) => match self.place_of(&attempt) {
+                Some(index) => {
+                    self.touch(index);
+                    self.enter(index, now, |connection| connection.send_exchange(*job));
                 }
                 None => quietly(|| job.hand_back()),
             },
@@ -367,6 +375,7 @@ impl Drop for Shard {
         for command in self.inbox.close() {
             match command {
                 ShardCommand::Join(_, job) => quietly(|| job.hand_back()),
+                ShardCommand::Exchange(_, job) => quietly(|| job.hand_back()),
                 ShardCommand::Connect(connect) => {
                     let cause = self.server.as_ref().map_or(ErrorCause::RuntimeGone, |_| ended_with_server());
                     quietly(|| connect.race.fail(connect.attempt.remote, cause));

@@ -1,5 +1,5 @@
-//! A client's connection that sessions share: how sessions join, what happens if it does not answer, and its
-//! idle time.
+//! A client's connection that sessions or requests share: how sessions join, what happens if it does not
+//! answer, and its idle time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,9 +8,9 @@ use super::state::{
     patience::{Doubt, three_probes},
     stack::Layers,
 };
-use crate::jobs::{ClientJob, Pooled, SessionJob};
+use crate::jobs::{ClientJob, Link, Pooled, SessionJob};
 
-/// How long a shared connection without sessions stays open for the next one.
+/// How long a shared connection without sessions or requests stays open for the next one.
 const REST: Duration = Duration::from_secs(5);
 /// The minimum time that the peer has to answer, however short the path.
 const LEAST_DOUBT: Duration = Duration::from_millis(300);
@@ -73,24 +73,40 @@ impl Conn {
         }
     }
 
-    /// No further session may share the connection.
+    /// The way to the connection for HTTP requests, if it is made for these.
+    pub(super) fn link(&self) -> Option<&Arc<Link>> {
+        match &self.role {
+            Role::Client { job: ClientJob::Http(link), .. } => Some(link),
+            _ => None,
+        }
+    }
+
+    /// No further session or request may share the connection.
     pub(super) fn leave_pool(&self) {
         if let Some(pooled) = self.pooled() {
             pooled.close();
         }
+        if let Some(link) = self.link() {
+            link.close();
+        }
     }
 
-    /// A shared connection has no session left: it waits for the next one.
+    /// Whether a client's connection has neither sessions nor requests.
+    fn is_resting(&self) -> bool {
+        self.table.is_empty() && self.http.all.is_empty() && self.http.unopened.is_empty()
+    }
+
+    /// A shared connection has no session or request left: it waits for the next one.
     pub(super) fn rest(&mut self) {
         let now = self.stack.now;
-        if self.table.is_empty() {
+        if self.is_resting() {
             self.rest_until = Some(now + REST);
         }
     }
 
-    /// No session came.
+    /// Neither came.
     pub(super) fn end_rest(&mut self) {
-        if self.table.is_empty() {
+        if self.is_resting() {
             self.leave_pool();
             self.part_unused();
         }

@@ -11,6 +11,7 @@ mod about;
 mod chunks;
 mod claims;
 mod datagrams;
+mod exchange;
 mod lingering;
 mod outbox;
 mod pieces;
@@ -38,6 +39,7 @@ pub(crate) use about::{About, CloseRequest, PendingChanges as ConnectionChanges}
 pub(crate) use claims::Claimed;
 use claims::Claims;
 pub(crate) use datagrams::{OutgoingDatagram, Rank};
+pub(crate) use exchange::{Answered, ExchangeBox, ExchangeQueue, Found, Next, Part, Tickets};
 pub(crate) use lingering::Lingering;
 pub(crate) use outbox::Outbox;
 pub(crate) use pieces::Pieces;
@@ -164,6 +166,8 @@ pub(crate) enum Work {
     Recv(StreamId),
     /// The sending half of a stream.
     Send(StreamId),
+    /// An HTTP exchange.
+    Exchange(StreamId),
     /// A session, by its key.
     Session(u32),
     /// The connection itself.
@@ -281,6 +285,12 @@ impl ConnectionBox {
         let mut pending = lock(&self.pending);
         std::mem::swap(&mut pending.dirty, dirty);
         std::mem::swap(&mut pending.claims.claimed, claimed);
+    }
+
+    /// Whether there is work that the driver has not taken.
+    #[cfg(test)]
+    pub(crate) fn has_work(&self) -> bool {
+        !lock(&self.pending).dirty.is_empty()
     }
 
     /// The driver's side: permits claims up to index `end`. `next` is the first ID, if no claims were

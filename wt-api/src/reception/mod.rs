@@ -17,7 +17,6 @@ use std::{
     time::Duration,
 };
 
-use http::StatusCode;
 use quic_core::{
     Dir,
     base::{EndpointBudget, Timestamp},
@@ -26,20 +25,18 @@ use quic_core::{
 
 use crate::{
     congestion::Congestion,
+    exchange::ArcService,
     lines::{LineLimit, brief},
     mailbox::{Place, SessionBox, Waited, Waiters, lock, wake_all},
 };
 use admission::{Hook, ServerLoad};
 use offer::Offer;
-use plain::{HttpRequest, HttpResponse, Sound};
 use stats::{Count, Counts, ServerStats};
 
 /// How many requests may wait for the application. Further ones get 429.
 const MAX_WAITING: usize = 256;
 /// The capacity that the empty queue keeps.
 const FEW_WAITING: usize = 16;
-
-pub(crate) type Handler = Box<dyn Fn(&HttpRequest) -> HttpResponse + Send + Sync>;
 
 /// The origins that may request sessions. Requests without an origin come from programs, not from pages.
 #[derive(Clone, Debug)]
@@ -58,13 +55,15 @@ pub(crate) enum Origin {
 /// The application's settings for a server's clients.
 pub(crate) struct Rules {
     pub(crate) origins: Origins,
-    pub(crate) handler: Option<Handler>,
+    pub(crate) service: Option<ArcService>,
     pub(crate) hook: Option<Hook>,
     pub(crate) max_connections: usize,
     /// Whether connections with open sessions are kept alive.
     pub(crate) keep_alive: bool,
     /// How long the head of a request may take to arrive.
     pub(crate) request_timeout: Option<Duration>,
+    /// How long the content of a request may stand still.
+    pub(crate) body_timeout: Option<Duration>,
     pub(crate) max_sessions: usize,
     pub(crate) sessions: wt_session::Config,
     /// How many streams of each client are expected at once: bidirectional, unidirectional.
@@ -148,22 +147,21 @@ impl ServerShared {
         Origin::Refused
     }
 
-    pub(crate) fn answer(&self, request: &HttpRequest, now: Timestamp) -> Sound {
-        let Some(handler) = &self.rules.handler else { return Sound::empty(StatusCode::NOT_FOUND) };
-        // The handler runs on the driver's task, which also serves other connections.
-        let answered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(request)));
-        let sound = answered.map_or(Err("it panicked"), |response| response.sound(&request.method));
-        sound.unwrap_or_else(|problem| {
-            self.tell_of_answer(&request.path, problem, now);
-            Sound::empty(StatusCode::INTERNAL_SERVER_ERROR)
-        })
+    /// The application that answers plain requests, if there is one.
+    pub(crate) fn service(&self) -> Option<&ArcService> {
+        self.rules.service.as_ref()
     }
 
-    /// Logs that the handler's response cannot be sent.
+    /// How long the content of a request may stand still.
+    pub(crate) fn body_timeout(&self) -> Option<Duration> {
+        self.rules.body_timeout
+    }
+
+    /// Logs that the service's response cannot be sent.
     pub(crate) fn tell_of_answer(&self, path: &str, problem: &str, now: Timestamp) {
         if let Some(withheld) = self.lines.permit(now) {
             let path = brief(path);
-            tracing::error!(path, problem, withheld, "the HTTP handler gave no answer; answered with 500");
+            tracing::error!(path, problem, withheld, "the HTTP service gave no answer; answered with 500");
         }
     }
 
@@ -172,7 +170,7 @@ impl ServerShared {
         &self.lines
     }
 
-    /// Logs that the content of a response panicked, or does not have the length in its fields.
+    /// Logs that the content of a response failed or panicked, or does not have the length in its fields.
     pub(crate) fn tell_of_content(&self, problem: &str, now: Timestamp) {
         if let Some(withheld) = self.lines.permit(now) {
             tracing::error!(

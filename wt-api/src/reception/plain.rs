@@ -1,172 +1,63 @@
-//! Plain HTTP/3 requests, and the handler's responses.
+//! Plain HTTP/3 requests, and the service's responses.
 //!
-//! Owns the rules for a response (RFC 9110). It must never know connections or streams.
+//! Owns the rules for a response (RFC 9110), and the task that answers one request. It must never know
+//! connections or streams.
 
-use std::{
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
+use std::sync::Arc;
+
+use h3_core::{RequestHead, ResponseHead, error::code};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header,
+    uri::{Authority, PathAndQuery},
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use super::ServerShared;
+use crate::{
+    connection::Connection,
+    exchange::{ArcService, Body, Contained, IncomingBody, Informational, Problem, Response, write_content},
+    exchange_error::HttpError,
+    mailbox::{ExchangeBox, ExchangeQueue, Part, RecvBox, wait},
+    runtime::RuntimeHandle,
+};
 
-use crate::connection::Connection;
-
-/// A plain HTTP/3 request for the handler. Its content is not read.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct HttpRequest {
-    /// The method.
-    pub method: Method,
-    /// The path and the query.
-    pub path: String,
-    /// The header fields.
-    pub headers: HeaderMap,
-    /// The connection of the request, which has the client's address among others.
-    pub connection: Connection,
+/// What the fields say of a response's content.
+#[derive(Debug, PartialEq, Eq)]
+struct Sound {
+    /// There is none to send.
+    bodiless: bool,
+    /// The declared length of what is sent, in bytes.
+    declared: Option<u64>,
 }
 
-/// The content of a response.
-#[non_exhaustive]
-pub enum Body {
-    /// The content in one piece.
-    Bytes(Bytes),
-    /// The content in pieces. Each one is requested when there is room to send it. `next` runs on the
-    /// driver's task, so it must not block. If it panics, the response is reset. The iterator is dropped when
-    /// the response has ended or nobody wants it; a panic in that has no effect. Use this for large content,
-    /// because a response then holds only one piece at a time.
-    Iter(Box<dyn Iterator<Item = Bytes> + Send>),
-}
-
-impl Body {
-    /// The same content, made safe to drop anywhere in the driver's work.
-    fn contained(self) -> Self {
-        match self {
-            Self::Iter(parts) => Self::Iter(Box::new(Contained(Some(parts)))),
-            bytes => bytes,
-        }
+/// Checks the head of a response to a request with this method against the rules of HTTP. `size` is the exact
+/// size of its content, if that is known. The error says what is wrong.
+fn check(
+    method: &Method,
+    status: StatusCode,
+    fields: &mut HeaderMap,
+    size: Option<u64>,
+) -> Result<Sound, &'static str> {
+    if !(200..=599).contains(&status.as_u16()) {
+        return Err("the status is none of a final response, 200 to 599");
     }
-}
-
-/// Pieces of the application's iterator, whose drop may panic without affecting the driver. `None` once they
-/// are dropped.
-struct Contained(Option<Box<dyn Iterator<Item = Bytes> + Send>>);
-
-impl Iterator for Contained {
-    type Item = Bytes;
-
-    fn next(&mut self) -> Option<Bytes> {
-        self.0.as_mut()?.next()
+    let told = declared(fields)?;
+    let bodiless = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::NOT_MODIFIED];
+    // RFC 9110 §8.6: no length, the length of empty content, or the length of another response.
+    if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
+        fields.remove(header::CONTENT_LENGTH);
     }
-}
-
-impl Drop for Contained {
-    fn drop(&mut self) {
-        let parts = self.0.take();
-        if catch_unwind(AssertUnwindSafe(|| drop(parts))).is_err() {
-            // At a level that is off by default, because a peer can request thousands.
-            tracing::debug!("the content of an HTTP response panicked when it was dropped");
-        }
+    if bodiless.contains(&status) || method == Method::HEAD {
+        return Ok(Sound { bodiless: true, declared: None });
     }
-}
-
-impl fmt::Debug for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
-            Self::Iter(_) => f.write_str("pieces"),
-        }
+    if let (Some(told), Some(size)) = (told, size)
+        && told != size
+    {
+        return Err("the content-length is not that of the content");
     }
-}
-
-/// A response. A handler returns one with a [`Body`] for a plain request. [`http3::get`](crate::http3::get)
-/// returns one whose content is a [`ReceiveStream`](crate::ReceiveStream).
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct HttpResponse<B = Body> {
-    /// The status. A handler must return 200 to 599; any other value becomes 500.
-    pub status: StatusCode,
-    /// The header fields. The response becomes 500 if a handler's `content-length` does not match the content
-    /// (RFC 9110 §8.6), or is ended where pieces show the mismatch. It also becomes 500 with fields that
-    /// HTTP/3 forbids, such as `connection` (RFC 9114 §4.2), and with fields that are larger than the client
-    /// accepts.
-    pub headers: HeaderMap,
-    /// The content. A handler's content is not sent if the status has none (204, 205, 304). If a client drops
-    /// the content before its end, the rest is not sent.
-    pub body: B,
-}
-
-impl HttpResponse {
-    /// A response without fields and content.
-    #[must_use]
-    pub fn new(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Body::Bytes(Bytes::new()) }
+    if let (None, Some(size)) = (told, size) {
+        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
     }
-
-    /// The same with content.
-    #[must_use]
-    pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
-        self.body = Body::Bytes(body.into());
-        self
-    }
-
-    /// The same with content in pieces; see [`Body::Iter`].
-    #[must_use]
-    pub fn with_pieces(mut self, pieces: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
-        self.body = Body::Iter(Box::new(pieces));
-        self
-    }
-
-    /// The same with these fields.
-    #[must_use]
-    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
-        self.headers = headers;
-        self
-    }
-}
-
-/// A response that can be sent.
-pub(crate) struct Sound {
-    pub(crate) response: HttpResponse,
-    /// The declared length of the content, if there is one and the content comes in pieces.
-    pub(crate) declared: Option<u64>,
-}
-
-impl Sound {
-    /// A response with only a status.
-    pub(crate) fn empty(status: StatusCode) -> Self {
-        Self { response: HttpResponse::new(status), declared: None }
-    }
-}
-
-impl HttpResponse {
-    /// Checks the response to a request with this method against the rules of HTTP. The error says what is
-    /// wrong.
-    pub(crate) fn sound(mut self, method: &Method) -> Result<Sound, &'static str> {
-        self.body = self.body.contained();
-        if !(200..=599).contains(&self.status.as_u16()) {
-            return Err("the status is none of a final response, 200 to 599");
-        }
-        let bodiless = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::NOT_MODIFIED];
-        if bodiless.contains(&self.status) {
-            self.body = Body::Bytes(Bytes::new());
-        }
-        let declared = declared(&self.headers)?;
-        match (self.status, &self.body) {
-            // RFC 9110 §8.6: no length, the length of empty content, or the length of another response.
-            (StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT, _) => {
-                self.headers.remove(header::CONTENT_LENGTH);
-            }
-            (StatusCode::NOT_MODIFIED, _) => {}
-            _ if method == Method::HEAD => {}
-            (_, Body::Bytes(bytes)) if declared.is_some_and(|length| length != bytes.len() as u64) => {
-                return Err("the content-length is not that of the content");
-            }
-            (_, Body::Bytes(_)) => {}
-            (_, Body::Iter(_)) => return Ok(Sound { response: self, declared }),
-        }
-        Ok(Sound { response: self, declared: None })
-    }
+    Ok(Sound { bodiless: size == Some(0), declared: told })
 }
 
 /// The length in the fields.
@@ -185,16 +76,151 @@ fn declared(fields: &HeaderMap) -> Result<Option<u64>, &'static str> {
     Ok(told)
 }
 
+/// The request as the ecosystem has it. Its extensions contain the connection and the way to interim
+/// responses.
+pub(crate) fn request(
+    head: RequestHead,
+    recv: Arc<RecvBox>,
+    exchange: &Arc<ExchangeBox>,
+    connection: Connection,
+) -> Request<IncomingBody> {
+    let RequestHead { method, scheme, authority, path, headers, .. } = head;
+    let length = declared(&headers).ok().flatten();
+    let expects = headers
+        .get(header::EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let body = IncomingBody::new(recv, Arc::clone(exchange), length).expecting(expects);
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.version_mut() = Version::HTTP_3;
+    let host = || headers.get(header::HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let mut parts = http::uri::Parts::default();
+    parts.authority = authority.or_else(host);
+    parts.scheme = scheme.filter(|_| parts.authority.is_some());
+    parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+    *request.headers_mut() = headers;
+    request.extensions_mut().insert(connection);
+    request.extensions_mut().insert(Informational::new(Arc::clone(exchange)));
+    request
+}
+
+/// Gives the response up if the task ends without its end, with its runtime.
+struct Unfinished<'a>(&'a ExchangeBox);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        // It has no effect after the end.
+        self.0.push(Part::Reset(code::H3_INTERNAL_ERROR));
+    }
+}
+
+/// The task that answers one request. It ends with the response, or when nobody wants that any more: the
+/// service's future and its content are dropped then.
+pub(crate) async fn serve(
+    server: Arc<ServerShared>,
+    service: ArcService,
+    runtime: RuntimeHandle,
+    exchange: Arc<ExchangeBox>,
+    request: Request<IncomingBody>,
+) {
+    let _unfinished = Unfinished(&exchange);
+    let path = request.uri().path().to_owned();
+    let tell = |problem: &str| server.tell_of_answer(&path, problem, runtime.now());
+    let mut answered = false;
+    let work = Contained::new(answer(service, &exchange, request, &mut answered, &tell));
+    let gone = wait(&*exchange, ExchangeQueue::Ender, ExchangeBox::poll_failed);
+    let outcome = {
+        let mut work = std::pin::pin!(work);
+        let mut gone = std::pin::pin!(gone);
+        std::future::poll_fn(|cx| {
+            use std::{future::Future, task::Poll};
+            // The service is dropped before it is polled for somebody who has gone.
+            if gone.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            let polled = work.as_mut().poll(cx);
+            // It has had its first look, whatever came of it.
+            exchange.looked();
+            polled.map(Some)
+        })
+        .await
+    };
+    let problem = match outcome {
+        None | Some(Ok(Ok(()))) => return,
+        Some(Ok(Err(problem))) => problem_text(&problem),
+        Some(Err(_)) => "it panicked".to_owned(),
+    };
+    if answered {
+        server.tell_of_content(&problem, runtime.now());
+        exchange.push(Part::Reset(code::H3_INTERNAL_ERROR));
+    } else {
+        tell(&problem);
+        exchange.push(internal_error());
+    }
+}
+
+/// The response to a request that the service did not answer.
+pub(crate) fn internal_error() -> Part {
+    Part::Head { head: ResponseHead::new(StatusCode::INTERNAL_SERVER_ERROR), end: true }
+}
+
+fn problem_text(problem: &Problem) -> String {
+    match problem {
+        Problem::TooMuch => "there is more than its content-length".to_owned(),
+        Problem::TooLittle => "there is less than its content-length".to_owned(),
+        Problem::Body(error) => match error.downcast_ref::<HttpError>() {
+            Some(error) => format!("it failed with its request: {error}"),
+            None => format!("it failed: {error}"),
+        },
+    }
+}
+
+/// Asks the service, and writes its response.
+async fn answer(
+    service: ArcService,
+    exchange: &ExchangeBox,
+    request: Request<IncomingBody>,
+    answered: &mut bool,
+    tell: &(impl Fn(&str) + Sync),
+) -> Result<(), Problem> {
+    let method = request.method().clone();
+    let response: Response<Body> = service.call(request).await;
+    let (mut parts, body) = response.into_parts();
+    let size = http_body::Body::size_hint(&body).exact();
+    match check(&method, parts.status, &mut parts.headers, size) {
+        Ok(Sound { bodiless, declared }) => {
+            let head = ResponseHead::new(parts.status).with_headers(parts.headers);
+            *answered = true;
+            exchange.push(Part::Head { head, end: bodiless });
+            if bodiless { Ok(()) } else { write_content(exchange, body, declared).await }
+        }
+        Err(problem) => {
+            tell(problem);
+            *answered = true;
+            exchange.push(internal_error());
+            Ok(())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn response(status: u16, lengths: &[&str], body: &'static str) -> HttpResponse {
-        let mut response = HttpResponse::new(StatusCode::from_u16(status).unwrap()).with_body(body);
+    fn checked(
+        status: u16,
+        lengths: &[&str],
+        body: &str,
+        method: &Method,
+    ) -> (Result<Sound, &'static str>, HeaderMap) {
+        let mut fields = HeaderMap::new();
         for length in lengths {
-            response.headers.append(header::CONTENT_LENGTH, length.parse().unwrap());
+            fields.append(header::CONTENT_LENGTH, length.parse().unwrap());
         }
-        response
+        let status = StatusCode::from_u16(status).unwrap();
+        let size = http_body::Body::size_hint(&Body::from(body.to_owned())).exact();
+        (check(method, status, &mut fields, size), fields)
     }
 
     #[test]
@@ -215,37 +241,50 @@ mod tests {
             // The length is that of the response which the client already has.
             (304, &["9"], "", None),
         ] {
-            let told = response(status, lengths, body).sound(&Method::GET).err();
+            let told = checked(status, lengths, body, &Method::GET).0.err();
             assert_eq!(told.is_some(), problem.is_some(), "{status} {lengths:?} {body:?}: {told:?}");
             assert!(told.unwrap_or_default().contains(problem.unwrap_or_default()), "{told:?}");
         }
-        assert!(response(200, &["9"], "").sound(&Method::HEAD).is_ok());
+        assert!(checked(200, &["9"], "", &Method::HEAD).0.is_ok());
     }
 
     #[test]
     fn a_status_without_content_has_none() {
         for status in [204, 205, 304] {
-            let Ok(Sound { response, declared: None }) = response(status, &[], "body").sound(&Method::GET)
-            else {
-                panic!("{status}")
-            };
-            assert!(matches!(response.body, Body::Bytes(bytes) if bytes.is_empty()));
+            let sound = checked(status, &[], "body", &Method::GET).0;
+            assert_eq!(sound, Ok(Sound { bodiless: true, declared: None }), "{status}");
         }
         // A length that was right before the content was removed is not sent either.
         for (status, length, body) in [(204, "0", ""), (204, "4", "body"), (205, "4", "body"), (205, "0", "")]
         {
-            let Ok(Sound { response, .. }) = response(status, &[length], body).sound(&Method::GET) else {
-                panic!("{status} with {length}")
-            };
-            assert!(response.headers.is_empty());
+            let (sound, fields) = checked(status, &[length], body, &Method::GET);
+            assert!(sound.is_ok() && fields.is_empty(), "{status} with {length}");
         }
     }
 
     #[test]
-    fn the_length_of_pieces_is_sent_and_checked() {
-        let mut pieces = response(200, &["9"], "");
-        pieces.body = Body::Iter(Box::new(std::iter::empty()));
-        let Ok(Sound { declared, .. }) = pieces.sound(&Method::GET) else { panic!("sound") };
-        assert_eq!(declared, Some(9));
+    fn the_length_of_content_whose_size_is_unknown_is_checked_as_it_is_made() {
+        let mut fields = HeaderMap::new();
+        fields.insert(header::CONTENT_LENGTH, "9".parse().unwrap());
+        let sound = check(&Method::GET, StatusCode::OK, &mut fields, None);
+        assert_eq!(sound, Ok(Sound { bodiless: false, declared: Some(9) }));
+    }
+
+    #[test]
+    fn a_request_has_the_uri_that_was_asked_for() {
+        let head = |authority: Option<&str>, host: Option<&str>| {
+            let mut head =
+                RequestHead::new(Method::GET, "a.test".parse().unwrap(), PathAndQuery::from_static("/x?y"));
+            head.authority = authority.map(|name| name.parse().unwrap());
+            host.map(|host| head.headers.insert(header::HOST, host.parse().unwrap()));
+            head
+        };
+        let uri = |head| {
+            let (exchange, boxes) = (ExchangeBox::new(), Arc::new(crate::mailbox::ConnectionBox::default()));
+            let recv = RecvBox::new(quic_core::StreamId::from_value(0).unwrap(), Arc::clone(&boxes), None);
+            request(head, recv, &exchange, Connection::new(boxes)).uri().to_string()
+        };
+        assert_eq!(uri(head(Some("a.test:7"), None)), "https://a.test:7/x?y");
+        assert_eq!(uri(head(None, Some("b.test"))), "https://b.test/x?y");
     }
 }

@@ -167,11 +167,12 @@ impl ServerBuilder {
     pub(crate) fn shared(&mut self, shards: usize) -> ServerShared {
         let rules = Rules {
             origins: std::mem::replace(&mut self.origins, Origins::Any),
-            handler: self.handler.take(),
+            service: self.service.take(),
             hook: self.hook.take(),
             max_connections: self.max_connections,
             keep_alive: self.keep_alive,
             request_timeout: self.request_timeout,
+            body_timeout: self.body_timeout,
             max_sessions: self.max_sessions,
             sessions: self.sessions.clone(),
             anticipated: self.anticipated,
@@ -274,6 +275,7 @@ mod tests {
         assert_eq!((builder.retry_threshold, builder.per_address), (256, AddressLimits::default()));
         assert_eq!((builder.max_sessions, builder.sessions.max_sessions), (usize::MAX, 16));
         assert_eq!(builder.request_timeout, Some(Duration::from_secs(30)));
+        assert_eq!(builder.body_timeout, Some(Duration::from_secs(60)));
     }
 
     #[test]

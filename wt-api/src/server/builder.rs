@@ -7,10 +7,10 @@ use quic_core::{AddressLimits, Dir, ObserverFactory, TransportConfig, Versions, 
 use super::{handle::Server, keys::ServerKeys};
 use crate::{
     congestion::CongestionControl,
+    exchange::{ArcService, HttpService, erase},
     reception::{
-        Handler, Origins,
+        Origins,
         admission::{Admission, ConnectionAttempt, Hook},
-        plain::{HttpRequest, HttpResponse},
     },
     tls::{Identity, SelfSigned},
 };
@@ -27,6 +27,9 @@ const MAX_SESSIONS_PER_CONNECTION: u64 = 16;
 /// The default time limit for the head of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The default time limit for the content of a request that stands still.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Configures a [`Server`].
 #[must_use]
 pub struct ServerBuilder {
@@ -38,7 +41,7 @@ pub struct ServerBuilder {
     pub(super) shards: Option<NonZeroUsize>,
     pub(super) origins: Origins,
     pub(super) transport: TransportConfig,
-    pub(super) handler: Option<Handler>,
+    pub(super) service: Option<ArcService>,
     pub(super) hook: Option<Hook>,
     pub(super) retry_threshold: usize,
     pub(super) max_connections: usize,
@@ -50,6 +53,7 @@ pub struct ServerBuilder {
     pub(super) memory: usize,
     pub(super) keep_alive: bool,
     pub(super) request_timeout: Option<Duration>,
+    pub(super) body_timeout: Option<Duration>,
     pub(super) key_log_file: bool,
     pub(super) keys: Option<ServerKeys>,
     pub(super) resumption: Option<Resumption>,
@@ -80,7 +84,7 @@ impl ServerBuilder {
             shards: None,
             origins: Origins::These(std::collections::HashSet::new()),
             transport: TransportConfig::default(),
-            handler: None,
+            service: None,
             hook: None,
             retry_threshold: RETRY_THRESHOLD,
             max_connections: MAX_CONNECTIONS,
@@ -96,6 +100,7 @@ impl ServerBuilder {
             memory: MEMORY,
             keep_alive: false,
             request_timeout: Some(REQUEST_TIMEOUT),
+            body_timeout: Some(BODY_TIMEOUT),
             key_log_file: false,
             keys: None,
             resumption: None,
@@ -203,8 +208,8 @@ impl ServerBuilder {
     ///
     /// If a client cannot continue because unread data of the application fills the connection, the time
     /// starts anew. It does not if the client itself has filled the connection, for example with streams of a
-    /// session that is never requested. The content of a plain request is never awaited: its stream ends when
-    /// the response has arrived. There is no time limit for the application to accept or reject a request,
+    /// session that is never requested. The content of a plain request has a time limit of its own
+    /// ([`body_timeout`](Self::body_timeout)). There is no time limit for the application to accept or reject a request,
     /// nor for a session in which the client is silent. Default 30 s; `None` and zero mean no limit.
     pub fn request_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.request_timeout = timeout;
@@ -430,14 +435,65 @@ impl ServerBuilder {
         self
     }
 
-    /// Answers plain HTTP/3 requests on the same port. The handler runs on the driver's task and must not
-    /// block. If it panics or returns an invalid response ([`HttpResponse`]), the client gets 500, and the
-    /// log says why. Default: 404.
-    pub fn http_handler(
-        mut self,
-        handler: impl Fn(&HttpRequest) -> HttpResponse + Send + Sync + 'static,
-    ) -> Self {
-        self.handler = Some(Box::new(handler));
+    /// Answers plain HTTP/3 requests on the same port. The service runs in a task for each request. Its
+    /// request contains in its [extensions](http::Request::extensions) the
+    /// [`Connection`](crate::Connection), and a way to send interim responses
+    /// ([`Informational`](crate::http3::Informational)). Default: 404.
+    ///
+    /// What the service is asked to hold is limited. It hears of as many requests at once as a connection has
+    /// streams for ([`TransportConfig::max_streams_bidi`]), as long as what its responses hold is within
+    /// [`TransportConfig::max_send_memory`]; the others wait in their order. The next piece of a response's
+    /// content is made when there is room for it. The future of a service whose client does not want the
+    /// response any more is dropped, with the response's content.
+    ///
+    /// If the service panics, or returns a response that HTTP forbids, the client gets 500, or a reset with
+    /// `H3_INTERNAL_ERROR` if the head was sent, and the log says why. That is: a status other than 200 to
+    /// 599, fields that HTTP/3 forbids or the client does not accept (RFC 9114 §4.2), or a `content-length`
+    /// that is not that of the content.
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use wt_api::{Connection, Server, http3::IncomingBody};
+    /// async fn echo(request: Request<IncomingBody>) -> Response<IncomingBody> {
+    ///     if let Some(connection) = request.extensions().get::<Connection>() {
+    ///         println!("{} asks for {}", connection.remote_address(), request.uri());
+    ///     }
+    ///     Response::new(request.into_body())
+    /// }
+    /// let builder = Server::builder().http_service(echo);
+    /// # drop(builder);
+    /// ```
+    pub fn http_service(mut self, service: impl HttpService) -> Self {
+        self.service = Some(erase(service));
+        self
+    }
+
+    /// The same with a service of `tower`, such as an `axum::Router`. Each request gets a clone of it. An
+    /// error of the service is answered with 500, and logged.
+    #[cfg(feature = "tower")]
+    pub fn tower_service<S, B>(self, service: S) -> Self
+    where
+        S: tower_service::Service<http::Request<crate::exchange::IncomingBody>, Response = http::Response<B>>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+        S::Error: Into<crate::exchange_error::BoxError>,
+        B: http_body::Body<Data = bytes::Bytes, Error: Into<crate::exchange_error::BoxError>>
+            + Send
+            + 'static,
+    {
+        self.http_service(crate::exchange::Tower::new(service))
+    }
+
+    /// Limits how long the content of a plain request may stand still, while the client sends nothing of it
+    /// or the service reads nothing of what has arrived. After at least this time, and at most twice this
+    /// time, reading fails with [`HttpError::Timeout`](crate::http3::HttpError::Timeout), and the rest is
+    /// dropped as it arrives; the service may still respond. Until then flow control bounds what a client can
+    /// send. Default 60 s; `None` and zero mean no limit, for services whose clients send a little now and
+    /// then.
+    pub fn body_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.body_timeout = timeout;
         self
     }
 }

@@ -67,6 +67,15 @@ impl Server {
         &self.addresses
     }
 
+    /// The value of an `Alt-Svc` field (RFC 7838 §3) with which a server over TCP tells browsers that this one
+    /// offers HTTP/3 on the same host, for a day: `h3=":443"; ma=86400`. It names the port of the first
+    /// address. Browsers need a certificate that they trust by authority.
+    #[must_use]
+    pub fn alt_svc(&self) -> String {
+        let port = self.addresses.first().map_or(443, SocketAddr::port);
+        format!("h3=\":{port}\"; ma=86400")
+    }
+
     /// The SHA-256 of the current certificate, for clients that accept it by hash. `None` with an
     /// application's own rustls configuration.
     #[must_use]

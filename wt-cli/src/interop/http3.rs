@@ -1,7 +1,10 @@
 //! The file server over HTTP/3.
 
-use http::StatusCode;
-use wt_api::{HttpRequest, HttpResponse, Server, TransportConfig};
+use http::{Request, StatusCode};
+use wt_api::{
+    Server, TransportConfig,
+    http3::{Body, IncomingBody, Response},
+};
 
 use crate::{
     environment::Environment,
@@ -17,9 +20,15 @@ pub(crate) async fn server(environment: &Environment) -> Result<(), Failure> {
         .rustls_config(tls::server(environment, tls::ALPN_H3, Suites::All)?)
         .listen((std::net::Ipv6Addr::UNSPECIFIED, environment.port).into())
         .transport(TransportConfig::new().observers(logs::observers()))
-        .http_handler(move |request: &HttpRequest| match files::load(&www, &request.path) {
-            Some(content) => HttpResponse::new(StatusCode::OK).with_body(content),
-            None => HttpResponse::new(StatusCode::NOT_FOUND),
+        .http_service(move |request: Request<IncomingBody>| {
+            std::future::ready(match files::load(&www, request.uri().path()) {
+                Some(content) => Response::new(Body::from(content)),
+                None => {
+                    let mut response = Response::new(Body::empty());
+                    *response.status_mut() = StatusCode::NOT_FOUND;
+                    response
+                }
+            })
         })
         .build()
         .map_err(|error| error.to_string())?;

@@ -1,11 +1,12 @@
 //! `weft serve`.
 //!
 //! Lowest first: [`told`] prints what happens, [`certificate`] follows the certificate, [`metrics`] serves
-//! metrics, [`refusals`] reports what limits refuse. This file has the server's life cycle.
+//! metrics, [`root`] serves files, [`refusals`] reports what limits refuse. This file has the server's life cycle.
 
 mod certificate;
 mod metrics;
 mod refusals;
+mod root;
 mod told;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -24,6 +25,7 @@ use crate::{
     reload::CertificateFiles,
     state,
 };
+use root::Root;
 
 /// How long sessions may take to end after the first signal.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -113,8 +115,13 @@ fn builder(args: &Serve, keys: Option<ServerKeys>) -> Result<ServerBuilder, Ende
     let (kind, transport) = args.congestion.apply();
     let limited = args.limits.apply(Server::builder().key_log_file(true).congestion_control(kind), transport);
     let mut builder = limited.map_err(|error| Ended::new(Exit::Usage, error))?;
-    if args.exec.is_none() {
-        builder = builder.http_handler(echo::http);
+    if let Some(root) = args.root.as_deref().map(Root::new).transpose()? {
+        builder = builder.http_service(move |request| {
+            let root = root.clone();
+            async move { root.answer(request).await }
+        });
+    } else if args.exec.is_none() {
+        builder = builder.http_service(echo::http);
     }
     if let Some(keys) = keys {
         builder = builder.keys(keys);

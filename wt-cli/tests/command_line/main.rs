@@ -6,6 +6,7 @@ mod connect;
 #[cfg(unix)]
 mod exec;
 mod failures;
+mod get;
 #[cfg(unix)]
 mod interrupted;
 mod limits;

@@ -4,11 +4,12 @@ use std::fs;
 
 use crate::{code, directory, output, text};
 
-const ALL: [&[&str]; 13] = [
+const ALL: [&[&str]; 14] = [
     &[],
     &["demo"],
     &["serve"],
     &["connect"],
+    &["get"],
     &["doctor"],
     &["cert"],
     &["cert", "make"],

@@ -8,9 +8,7 @@ use bytes::Bytes;
 use quic_core::{Connection, Side, StreamId, StreamMap, base::Timestamp};
 use wt_session::Sessions;
 
-use super::{
-    exchanges::HttpExchanges, patience::Doubt, stack::Stack, stream::DriverStream, table::SessionTable,
-};
+use super::{exchanges::Exchanges, patience::Doubt, stack::Stack, stream::DriverStream, table::SessionTable};
 use crate::{
     congestion::Congestion,
     error::ErrorCause,
@@ -44,7 +42,7 @@ pub(crate) struct Conn {
     pub(crate) bound: Option<SocketAddr>,
     pub(crate) table: SessionTable,
     pub(crate) streams: StreamMap<DriverStream>,
-    pub(crate) http: HttpExchanges,
+    pub(crate) http: Exchanges,
     /// Until when a connection that sessions may share stays open without one.
     pub(crate) rest_until: Option<Timestamp>,
     /// Sessions that joined an idle connection. The peer has to show that it is still there.
@@ -120,7 +118,7 @@ impl Conn {
     pub(crate) fn new(quic: Connection, role: Role, congestion: Congestion, runtime: RuntimeHandle) -> Self {
         let mut config = match &role {
             Role::Client { job: ClientJob::Session(job), .. } => job.sessions.clone(),
-            Role::Client { job: ClientJob::Get(_), .. } => wt_session::Config::default(),
+            Role::Client { job: ClientJob::Http(_), .. } => wt_session::Config::default(),
             Role::Server(server) => server.sessions(),
         };
         let side = quic.side();
@@ -146,7 +144,7 @@ impl Conn {
             bound: None,
             table: SessionTable::default(),
             streams: StreamMap::default(),
-            http: HttpExchanges::default(),
+            http: Exchanges::default(),
             rest_until: None,
             doubts: VecDeque::new(),
             started: false,

@@ -3,7 +3,6 @@
 pub(crate) mod conn;
 pub(crate) mod exchanges;
 pub(crate) mod patience;
-pub(crate) mod responses;
 pub(crate) mod sending;
 pub(crate) mod stack;
 pub(crate) mod stream;

@@ -11,9 +11,9 @@ use quic_core::{Dir, StreamId, StreamTag, TransportConfig, base::varint};
 
 use super::{ConnTransport, RequestHead, Rig, once};
 use crate::{
-    AcceptOptions, CloseInfo, DatagramsReadable, HttpResponse, IncomingBidirectionalStreams,
-    IncomingUnidirectionalStreams, ReceiveStream, SendStream, SendStreamOptions, Server, ServerBuilder,
-    WebTransport,
+    AcceptOptions, CloseInfo, DatagramsReadable, IncomingBidirectionalStreams, IncomingUnidirectionalStreams,
+    ReceiveStream, SendStream, SendStreamOptions, ServerBuilder, WebTransport,
+    http3::{Body, Response},
 };
 
 /// Seeds of a run of the suite.
@@ -320,9 +320,9 @@ impl Peer {
 }
 
 fn builder(random: &mut Random) -> ServerBuilder {
-    let builder = Server::builder().http_handler(|request| {
-        let size = request.path[1..].parse().unwrap_or(0);
-        HttpResponse::new(http::StatusCode::OK).with_body(vec![7; size])
+    let builder = super::answering(|request| {
+        let size = request.uri().path()[1..].parse().unwrap_or(0);
+        Response::new(Body::from(vec![7; size]))
     });
     builder.max_sessions_per_connection([1, 8, 100][random.below(3) as usize])
 }

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h3_core::{RequestHead, error::code, transport::ConnTransport};
-use http::{Method, StatusCode};
+use http::Method;
 use quic_core::{Dir, StreamId, TransportConfig, error::call::ReadError};
 
-use super::Rig;
-use crate::{Body, HttpResponse, Server, ServerBuilder};
+use super::{Rig, answering, pieces_of};
+use crate::{
+    ServerBuilder,
+    http3::{Body, Response},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// A HEADERS frame of 100 bytes, of which there are four.
@@ -22,15 +25,11 @@ fn rig(builder: ServerBuilder) -> Rig {
 }
 
 fn builder() -> ServerBuilder {
-    Server::builder().http_handler(|request| match request.path.as_str() {
-        "/huge" => HttpResponse::new(StatusCode::OK).with_body(vec![7; 40 << 20]),
-        "/large" => HttpResponse::new(StatusCode::OK).with_body(vec![7; 300 << 10]),
-        "/panic" => {
-            let mut response = HttpResponse::new(StatusCode::OK);
-            response.body = Body::Iter(Box::new(std::iter::from_fn(|| panic!("a test's content"))));
-            response
-        }
-        _ => HttpResponse::new(StatusCode::OK),
+    answering(|request| match request.uri().path() {
+        "/huge" => Response::new(Body::from(vec![7; 40 << 20])),
+        "/large" => Response::new(Body::from(vec![7; 300 << 10])),
+        "/panic" => Response::new(pieces_of(std::iter::from_fn(|| panic!("a test's content")))),
+        _ => Response::new(Body::empty()),
     })
 }
 

@@ -36,6 +36,7 @@ use super::state::conn::{Conn, Role};
 use crate::{
     AcceptOptions, Request, WebTransport,
     congestion::{Congestion, CongestionControl},
+    http3::{Body, IncomingBody, Response},
     reception::ServerShared,
     runtime,
     server::ServerBuilder,
@@ -75,6 +76,33 @@ pub(super) fn once<F: Future>(future: F) -> Option<F::Output> {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
     }
+}
+
+/// Content in the pieces of an iterator.
+struct Pieces<I>(I);
+
+impl<I: Iterator<Item = Bytes> + Unpin> http_body::Body for Pieces<I> {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(self.0.next().map(|piece| Ok(http_body::Frame::data(piece))))
+    }
+}
+
+/// Content in pieces.
+pub(super) fn pieces_of(pieces: impl Iterator<Item = Bytes> + Unpin + Send + 'static) -> Body {
+    Body::new(Pieces(pieces))
+}
+
+/// A builder whose service answers at once.
+pub(super) fn answering(
+    answer: impl Fn(&http::Request<IncomingBody>) -> Response + Send + Sync + 'static,
+) -> ServerBuilder {
+    crate::Server::builder().http_service(move |request| std::future::ready(answer(&request)))
 }
 
 /// What the client got of a response.
@@ -121,7 +149,7 @@ pub(super) struct Rig {
     held: isize,
     idle: isize,
     peak: isize,
-    runtime: tokio::runtime::Runtime,
+    runtime: Option<tokio::runtime::Runtime>,
 }
 
 fn address() -> std::net::SocketAddr {
@@ -162,7 +190,9 @@ impl Rig {
             ));
         let (handle, client) =
             endpoint_of_client.connect(now, &client_config, "localhost", address()).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        // A task at a time, so that few run between two turns of the connection.
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.event_interval(1).enable_all().build().unwrap();
         let shared = Arc::new(builder.shared(1));
         let mut rig = Self {
             server: Server { endpoint: endpoint(budget.clone(), 1, Some(config)), conn: None },
@@ -185,7 +215,7 @@ impl Rig {
             held: 0,
             idle: 0,
             peak: 0,
-            runtime,
+            runtime: Some(runtime),
         };
         let mut first = Some(shared);
         for _ in 0..8 {
@@ -196,6 +226,33 @@ impl Rig {
         rig.turn();
         (rig.idle, rig.peak) = (rig.held, rig.held);
         rig
+    }
+
+    /// The tasks of the server's application run, each as often as it is woken, and the connection hears of
+    /// what they made.
+    fn work(&mut self) {
+        let runtime = self.runtime.take().expect("it runs nothing else");
+        loop {
+            // More tasks than may make something between two looks of the connection.
+            self.metered(|_, _| {
+                runtime.block_on(async {
+                    for _ in 0..16 {
+                        tokio::task::yield_now().await;
+                    }
+                });
+            });
+            let more = self.metered(|server, _| {
+                let Some(conn) = server.conn.as_mut().filter(|conn| conn.boxes().has_work()) else {
+                    return false;
+                };
+                while conn.process() {}
+                true
+            });
+            if !more {
+                break;
+            }
+        }
+        self.runtime = Some(runtime);
     }
 
     fn metered<R>(&mut self, act: impl FnOnce(&mut Server, Timestamp) -> R) -> R {
@@ -298,7 +355,7 @@ impl Rig {
     }
 
     fn deliver_to_server(&mut self, datagram: &[u8], shared: &mut Option<Arc<ServerShared>>) {
-        let guard = self.runtime.handle().clone();
+        let guard = self.runtime.as_ref().map(|runtime| runtime.handle().clone()).expect("it is idle");
         self.metered(|server, now| {
             let meta = meta(datagram.len());
             match server.endpoint.handle_datagram(now, &meta, BytesMut::from(datagram)) {
@@ -329,6 +386,15 @@ impl Rig {
         }
         for _ in 0..count {
             self.conn(Conn::process);
+            let runtime = self.runtime.take().expect("it is idle");
+            self.metered(|_, _| {
+                runtime.block_on(async {
+                    for _ in 0..2 {
+                        tokio::task::yield_now().await;
+                    }
+                });
+            });
+            self.runtime = Some(runtime);
             while let Some(sent) =
                 self.conn(|conn| conn.stack.quic.poll_transmit(conn.stack.now, &mut buffer))
             {
@@ -356,6 +422,11 @@ impl Rig {
                 }
             }
             loop {
+                self.metered(|server, _| {
+                    let Some(conn) = &mut server.conn else { return };
+                    while conn.process() {}
+                });
+                self.work();
                 let sent = self.metered(|server, now| {
                     let conn = server.conn.as_mut()?;
                     while conn.process() {}
@@ -427,6 +498,7 @@ impl Rig {
             }
             server.endpoint.forget(ConnectionHandle(0));
         });
+        self.work();
         self.held
     }
 

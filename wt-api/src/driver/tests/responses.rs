@@ -13,31 +13,29 @@ use http::Method;
 use netsim::{Random, for_seeds};
 use quic_core::{StreamId, TransportConfig, base::Budget};
 
-use super::Rig;
-use crate::{Body, HttpResponse, Server, ServerBuilder};
+use super::{Rig, answering, pieces_of};
+use crate::http3::{Body, Response};
 
 const MIB: isize = 1 << 20;
 
 /// What a connection with the default settings may hold of content, QUIC's own share and what is copied of it included.
 const CONTENT: isize = 4 * MIB + 2 * MIB;
 
-fn builder() -> ServerBuilder {
-    Server::builder()
+fn bytes(size: usize) -> Response {
+    Response::new(Body::from(vec![7; size]))
 }
 
-fn pieces(count: usize, size: usize) -> HttpResponse {
-    let mut response = HttpResponse::new(http::StatusCode::OK);
-    response.body = Body::Iter(Box::new((0..count).map(move |_| Bytes::from(vec![7; size]))));
-    response
+fn pieces(count: usize, size: usize) -> Response {
+    Response::new(pieces_of((0..count).map(move |_| Bytes::from(vec![7; size]))))
 }
 
 #[test]
 fn bodies_that_nobody_acknowledges_wait_for_their_turn_before_they_are_made() {
     let made = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&made);
-    let builder = builder().http_handler(move |_| {
+    let builder = answering(move |_| {
         count.fetch_add(1, Relaxed);
-        HttpResponse::new(http::StatusCode::OK).with_body(vec![7; 300 << 10])
+        bytes(300 << 10)
     });
     let mut rig = Rig::new(builder, TransportConfig::default());
     rig.deaf = true;
@@ -64,10 +62,10 @@ fn bodies_that_nobody_acknowledges_wait_for_their_turn_before_they_are_made() {
 fn a_few_large_bodies_hold_up_no_small_one() {
     let made = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&made);
-    let builder = builder().http_handler(move |request| {
+    let builder = answering(move |request| {
         count.fetch_add(1, Relaxed);
-        let size = if request.path == "/large" { 20 << 20 } else { 1000 };
-        HttpResponse::new(http::StatusCode::OK).with_body(vec![7; size])
+        let size = if request.uri().path() == "/large" { 20 << 20 } else { 1000 };
+        bytes(size)
     });
     let mut rig = Rig::new(builder, TransportConfig::default());
     rig.deaf = true;
@@ -87,9 +85,9 @@ fn a_few_large_bodies_hold_up_no_small_one() {
 fn made_at_once(transport: TransportConfig, others: usize) -> usize {
     let made = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&made);
-    let builder = builder().http_handler(move |_| {
+    let builder = answering(move |_| {
         count.fetch_add(1, Relaxed);
-        HttpResponse::new(http::StatusCode::OK).with_body(vec![7; 100_000])
+        bytes(100_000)
     });
     let mut rig = Rig::new(builder, transport);
     let mut budget = Budget::new(usize::MAX, rig.budget.clone());
@@ -115,8 +113,7 @@ fn where_memory_is_short_responses_are_made_one_by_one() {
 
 #[test]
 fn bodies_that_are_stopped_as_more_of_them_could_leave_are_let_go() {
-    let builder =
-        builder().http_handler(|_| HttpResponse::new(http::StatusCode::OK).with_body(vec![7; 3 << 20]));
+    let builder = answering(|_| bytes(3 << 20));
     let mut rig = Rig::new(builder, TransportConfig::default());
     for round in 0..10 {
         rig.deaf = true;
@@ -126,7 +123,7 @@ fn bodies_that_are_stopped_as_more_of_them_could_leave_are_let_go() {
         rig.listen();
         streams.into_iter().for_each(|stream| rig.stop(stream));
         rig.run(Duration::from_secs(1));
-        assert!(rig.conn(|conn| conn.http.responses.is_idle()), "round {round}");
+        assert!(rig.conn(|conn| conn.http.is_idle()), "round {round}");
     }
     let left = rig.growth();
     assert!(left < MIB / 4, "{left} bytes are left");
@@ -134,9 +131,9 @@ fn bodies_that_are_stopped_as_more_of_them_could_leave_are_let_go() {
 
 #[test]
 fn heads_that_wait_are_bounded_and_read_later() {
-    let builder = builder().http_handler(|request| {
-        assert_eq!(request.headers["cookie"].len(), 4000);
-        HttpResponse::new(http::StatusCode::OK).with_body(vec![7; 150 << 10])
+    let builder = answering(|request| {
+        assert_eq!(request.headers()["cookie"].len(), 4000);
+        bytes(150 << 10)
     });
     let mut rig = Rig::new(builder, TransportConfig::default());
     rig.deaf = true;
@@ -144,7 +141,7 @@ fn heads_that_wait_are_bounded_and_read_later() {
     let streams: Vec<StreamId> = (0..900).map(|_| rig.get(Method::GET, "/", &fields)).collect();
     // The client paces what it sends.
     rig.run(Duration::from_secs(1));
-    let heads = rig.conn(|conn| conn.http.responses.heads());
+    let heads = rig.conn(|conn| conn.http.heads());
     assert!((256 << 10..264 << 10).contains(&heads), "{heads} bytes of heads wait");
     // What QUIC holds of the others is within the windows.
     let worst = rig.worst();
@@ -158,9 +155,9 @@ fn heads_that_wait_are_bounded_and_read_later() {
 fn a_server_that_shuts_down_rejects_what_waits_unprocessed() {
     let made = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&made);
-    let builder = builder().http_handler(move |_| {
+    let builder = answering(move |_| {
         count.fetch_add(1, Relaxed);
-        HttpResponse::new(http::StatusCode::OK).with_body(vec![7; 1 << 20])
+        bytes(1 << 20)
     });
     let mut rig = Rig::new(builder, TransportConfig::default());
     rig.deaf = true;
@@ -188,9 +185,9 @@ fn a_server_that_shuts_down_rejects_what_waits_unprocessed() {
 fn a_server_without_memory_makes_no_bodies() {
     let made = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&made);
-    let builder = builder().http_handler(move |_| {
+    let builder = answering(move |_| {
         count.fetch_add(1, Relaxed);
-        HttpResponse::new(http::StatusCode::OK).with_body(vec![7; 1000])
+        bytes(1000)
     });
     let mut rig = Rig::new(builder, TransportConfig::default());
     // Other connections hold nearly all of it.
@@ -210,16 +207,15 @@ fn a_server_without_memory_makes_no_bodies() {
 fn content_without_end_and_without_bytes_holds_up_nobody() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
-    let builder = builder().http_handler(move |request| {
-        if request.path == "/other" {
-            return HttpResponse::new(http::StatusCode::OK).with_body("other");
+    let builder = answering(move |request| {
+        if request.uri().path() == "/other" {
+            return Response::new(Body::from("other"));
         }
-        let (mut response, count) = (HttpResponse::new(http::StatusCode::OK), Arc::clone(&count));
-        response.body = Body::Iter(Box::new(std::iter::from_fn(move || {
+        let count = Arc::clone(&count);
+        Response::new(pieces_of(std::iter::from_fn(move || {
             count.fetch_add(1, Relaxed);
             Some(Bytes::new())
-        })));
-        response
+        })))
     });
     let mut rig = Rig::new(builder, TransportConfig::default());
     rig.get(Method::GET, "/endless", &[]);
@@ -235,11 +231,9 @@ fn content_without_end_and_without_bytes_holds_up_nobody() {
 #[test]
 fn pieces_are_held_one_a_response_and_grow_for_one_at_a_time() {
     // A small piece first, so that many responses are let in, then large ones.
-    let builder = builder().http_handler(|_| {
-        let mut response = HttpResponse::new(http::StatusCode::OK);
+    let builder = answering(|_| {
         let sizes = [1000].into_iter().chain([128 << 10; 2]);
-        response.body = Body::Iter(Box::new(sizes.map(|size| Bytes::from(vec![7; size]))));
-        response
+        Response::new(pieces_of(sizes.map(|size| Bytes::from(vec![7; size]))))
     });
     let mut rig = Rig::new(builder, TransportConfig::default());
     rig.deaf = true;
@@ -277,19 +271,17 @@ impl Drop for Bomb {
 /// Wherever that is: at its end, unasked for, refused, given up by either side, with the connection.
 #[test]
 fn content_that_panics_when_it_is_dropped_ends_no_other_response() {
-    let builder = builder().http_handler(|request| {
-        let mut response = HttpResponse::new(http::StatusCode::OK);
-        let fields = &mut response.headers;
-        match request.path.as_str() {
-            "/none" => response.status = http::StatusCode::NO_CONTENT,
-            "/status" => response.status = http::StatusCode::from_u16(999).unwrap(),
-            "/length" => drop(fields.insert("content-length", "word".parse().unwrap())),
-            "/short" => drop(fields.insert("content-length", "9".parse().unwrap())),
-            "/fields" => drop(fields.insert("connection", "close".parse().unwrap())),
-            _ => {}
-        }
-        response.body = Body::Iter(Box::new(Bomb(if request.path == "/long" { u32::MAX } else { 3 })));
-        response
+    let builder = answering(|request| {
+        let path = request.uri().path();
+        let response = match path {
+            "/none" => http::Response::builder().status(204),
+            "/status" => http::Response::builder().status(999),
+            "/length" => http::Response::builder().header("content-length", "word"),
+            "/short" => http::Response::builder().header("content-length", "9"),
+            "/fields" => http::Response::builder().header("connection", "close"),
+            _ => http::Response::builder(),
+        };
+        response.body(pieces_of(Bomb(if path == "/long" { u32::MAX } else { 3 }))).unwrap()
     });
     let mut rig = Rig::new(builder, TransportConfig::default());
     for (method, path, answered) in [
@@ -309,7 +301,7 @@ fn content_that_panics_when_it_is_dropped_ends_no_other_response() {
     let short = rig.get(Method::GET, "/short", &[]);
     rig.run(Duration::from_secs(1));
     assert_eq!(rig.got[&short].reset, Some(h3_core::error::code::H3_INTERNAL_ERROR));
-    let sending = |rig: &mut Rig| rig.conn(|conn| conn.http.responses.sending.len());
+    let sending = |rig: &mut Rig| rig.conn(|conn| conn.http.all.len());
     let long = [0; 3].map(|_| rig.get(Method::GET, "/long", &[]));
     rig.turns(5);
     assert_eq!(sending(&mut rig), 3);
@@ -338,12 +330,12 @@ fn draw(seed: u64) {
     let random = &mut Random::new(seed);
     let answers: Arc<Mutex<Vec<Drawn>>> = Arc::default();
     let known = Arc::clone(&answers);
-    let builder = builder().http_handler(move |request| {
-        let index: usize = request.path[1..].parse().unwrap();
+    let builder = answering(move |request| {
+        let index: usize = request.uri().path()[1..].parse().unwrap();
         let Drawn { pieces: count, size } = known.lock().unwrap()[index];
         match count {
             Some(count) => pieces(count, size),
-            None => HttpResponse::new(http::StatusCode::OK).with_body(vec![7; size]),
+            None => bytes(size),
         }
     });
     let mut rig = Rig::new(builder, TransportConfig::default());
@@ -390,7 +382,7 @@ fn draw(seed: u64) {
         let whole = got.finished && got.bytes == *bytes;
         assert!(whole || stopped.contains(stream), "{stream:?}: {got:?} of {bytes} bytes");
     }
-    let left = rig.conn(|conn| (conn.http.responses.held(), conn.http.responses.heads()));
+    let left = rig.conn(|conn| (conn.http.held(), conn.http.heads()));
     assert_eq!(left, (0, 0), "nothing is counted any more");
     let left = rig.growth();
     assert!(left < MIB, "{left} bytes are left");
