@@ -1,5 +1,7 @@
 //! Writes one packet and seals it.
 
+use std::time::Duration;
+
 use super::{Connection, plan::Content};
 use crate::{
     base::{Ecn, Timestamp, Writer},
@@ -350,7 +352,8 @@ impl Connection {
         }
         self.outgoing.on_sealed(packet.ack_eliciting);
         if packet.ack_eliciting {
-            let three_pto = self.three_pto();
+            // Of a train, the first packet alone restarts the idle timer.
+            let three_pto = if self.life.restarts_by_sending() { self.three_pto() } else { Duration::ZERO };
             self.life.on_sent(now, three_pto);
         }
     }

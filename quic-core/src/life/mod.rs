@@ -136,6 +136,12 @@ impl Life {
         self.asked = 0;
     }
 
+    /// Whether the next ack-eliciting packet restarts the idle timer: only then does [`Self::on_sent`] need to know the
+    /// probe timeout.
+    pub(crate) fn restarts_by_sending(&self) -> bool {
+        !self.sent_since_received
+    }
+
     /// An ack-eliciting packet was sent.
     pub(crate) fn on_sent(&mut self, now: Timestamp, three_pto: Duration) {
         if !self.sent_since_received {
