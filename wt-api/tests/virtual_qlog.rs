@@ -64,7 +64,7 @@ fn sessions_and_requests_are_in_the_log_and_keep_to_the_drafts() {
     let hash = identity.certificate_hash();
     let observers: Arc<dyn ObserverFactory> = Arc::new(logs.clone());
     let builder = Server::builder().identity(identity).observers(Arc::clone(&observers));
-    let builder = builder.http_handler(|_| wt_api::HttpResponse::new(http::StatusCode::OK).with_body("body"));
+    let builder = builder.http_service(|_| async { http::Response::new(http3::Body::from("body")) });
     let server = Arc::new(host.enter(|| builder.build().unwrap()));
     let options = options(hash).observers(observers);
     network.run(async {
@@ -80,7 +80,7 @@ fn sessions_and_requests_are_in_the_log_and_keep_to_the_drafts() {
         headers.insert("authorization", "Bearer secret-word".parse().unwrap());
         let options = options.clone().headers(headers);
         let get =
-            async move { http3::get("https://server/page", options).await.map(|response| response.status) };
+            async move { http3::get("https://server/page", options).await.map(|response| response.status()) };
         assert_eq!(client.spawn(get).await.unwrap(), http::StatusCode::OK);
         network.sleep(seconds(40)).await;
     });

@@ -221,6 +221,10 @@ impl Gaps<'_> {
         if self.reported.is_some_and(|reported| number.saturating_add(by) <= reported) {
             return true;
         }
+        // Nothing is missing, as nearly always. What was before the first range is no longer told.
+        if self.received.len() <= 1 {
+            return false;
+        }
         // Packets below this one are known to be missing. Without a report, nothing below the first packet is.
         let from = match self.reported {
             Some(reported) => reported.saturating_add(1).saturating_sub(by),
