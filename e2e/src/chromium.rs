@@ -47,14 +47,19 @@ async fn driver(chromedriver: &Path) -> (Process, String) {
     }
 }
 
-impl<const EXPERIMENTAL: bool> Browser for Chromium<EXPERIMENTAL> {
-    async fn start(name: &str) -> Option<Self> {
+impl<const EXPERIMENTAL: bool> Chromium<EXPERIMENTAL> {
+    /// As [`Browser::start`], with these flags beside its own.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn start_with(name: &str, more: &[String]) -> Option<Self> {
         let chromium = program("WEFT_CHROMIUM", &["chromium", "chromium-browser", "google-chrome"])?;
         let chromedriver = program("WEFT_CHROMEDRIVER", &["chromedriver"])?;
         let (process, address) = driver(&chromedriver).await;
         let profile = scratch(name);
         let mut flags: Vec<String> = FLAGS.iter().map(|&flag| flag.to_owned()).collect();
         flags.push(format!("--user-data-dir={}", profile.display()));
+        flags.extend_from_slice(more);
         if EXPERIMENTAL {
             flags.push("--enable-experimental-web-platform-features".to_owned());
         }
@@ -69,6 +74,12 @@ impl<const EXPERIMENTAL: bool> Browser for Chromium<EXPERIMENTAL> {
         let page = Page::serve().await;
         within("page", client.goto(&page.origin())).await.expect("the page");
         Some(Self { client, profile, page, _driver: process })
+    }
+}
+
+impl<const EXPERIMENTAL: bool> Browser for Chromium<EXPERIMENTAL> {
+    async fn start(name: &str) -> Option<Self> {
+        Self::start_with(name, &[]).await
     }
 
     fn page(&self) -> &Page {

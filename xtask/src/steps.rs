@@ -112,6 +112,7 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     if !options.no_e2e {
         all.step("end to end: wtransport, web-transport-quinn", peers);
         all.step("end to end: aioquic", || missing_in_ci(aioquic()));
+        all.step("end to end: niquests", || missing_in_ci(niquests()));
     }
     if !options.no_e2e && !options.no_browser {
         all.step("end to end: Chromium", || missing_in_ci(chromium()));
@@ -174,9 +175,16 @@ fn aioquic() -> Outcome {
     }
 }
 
+fn niquests() -> Outcome {
+    match tools::niquests(&target()) {
+        Ok(python) => run(end_to_end(&["niquests"]).env("WEFT_NIQUESTS", python)),
+        Err(why) => Outcome::Skipped(why),
+    }
+}
+
 fn chromium() -> Outcome {
     match tools::chromium() {
-        Ok(browser) => run(end_to_end(&["chromium", "chromium_experimental", "demo_page"])
+        Ok(browser) => run(end_to_end(&["chromium", "chromium_experimental", "demo_page", "root_page"])
             .env("WEFT_CHROMIUM", browser.chromium)
             .env("WEFT_CHROMEDRIVER", browser.chromedriver)),
         Err(why) => Outcome::Skipped(why),

@@ -11,6 +11,8 @@ use crate::verdict::{Outcome, run};
 
 /// The version of aioquic for which the tests were written.
 const AIOQUIC_VERSION: &str = "1.7.2";
+/// The same for niquests.
+const NIQUESTS_VERSION: &str = "3.21.2";
 
 /// Chromium and its `WebDriver` server.
 #[derive(Debug)]
@@ -80,33 +82,42 @@ pub(crate) fn firefox() -> Result<PathBuf, String> {
     found_or_installed(&["firefox-esr"], find_firefox)
 }
 
-fn has_aioquic(python: &Path) -> bool {
-    let program = format!("import aioquic; raise SystemExit(aioquic.__version__ != '{AIOQUIC_VERSION}')");
+fn has(python: &Path, package: &str, version: &str) -> bool {
+    let program = format!("import {package}; raise SystemExit({package}.__version__ != '{version}')");
     let output = Command::new(python).args(["-c", &program]).output();
     output.is_ok_and(|output| output.status.success())
 }
 
 /// A Python with aioquic, in a virtual environment under `target`. The error says why there is none.
 pub(crate) fn aioquic(target: &Path) -> Result<PathBuf, String> {
-    if let Some(given) = env::var_os("WEFT_PYTHON") {
+    python_with("aioquic", AIOQUIC_VERSION, "WEFT_PYTHON", target)
+}
+
+/// The same with niquests.
+pub(crate) fn niquests(target: &Path) -> Result<PathBuf, String> {
+    python_with("niquests", NIQUESTS_VERSION, "WEFT_NIQUESTS", target)
+}
+
+fn python_with(package: &str, version: &str, variable: &str, target: &Path) -> Result<PathBuf, String> {
+    if let Some(given) = env::var_os(variable) {
         return Ok(PathBuf::from(given));
     }
-    let venv = target.join("aioquic-venv");
+    let venv = target.join(format!("{package}-venv"));
     let python = venv.join("bin/python");
-    if has_aioquic(&python) {
+    if has(&python, package, version) {
         return Ok(python);
     }
-    let system = find("", &["python3"]).ok_or("there is no python3 for aioquic")?;
+    let system = find("", &["python3"]).ok_or_else(|| format!("there is no python3 for {package}"))?;
     let made = run(Command::new(system).args(["-m", "venv", "--clear"]).arg(&venv));
     if made != Outcome::Passed {
         return Err(
             "python3 cannot make a virtual environment (Debian: apt-get install python3-venv)".to_owned()
         );
     }
-    let package = format!("aioquic=={AIOQUIC_VERSION}");
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &package];
+    let wanted = format!("{package}=={version}");
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &wanted];
     run(Command::new(&python).args(pip));
-    if has_aioquic(&python) { Ok(python) } else { Err(format!("pip could not install {package}")) }
+    if has(&python, package, version) { Ok(python) } else { Err(format!("pip could not install {wanted}")) }
 }
 
 #[cfg(test)]
