@@ -47,6 +47,7 @@ mod params;
 mod path;
 mod recovery;
 mod schedule;
+mod spaces;
 mod stats;
 mod streams;
 #[cfg(any(test, feature = "testing"))]

@@ -18,6 +18,7 @@ use crate::{
     path::{AckedMarks, SizeChange, SizeEvidence},
     recovery::{Context, Outcome, congestion_event, timeout_event},
     schedule::Schedule,
+    spaces::Spaces,
     streams::{PeerLimits, Streams},
     trace::TraceEvent,
 };
@@ -31,7 +32,7 @@ const REPEATED: usize = 2;
 /// The owners of receipts: the components that wrote the frames.
 struct Owners<'a> {
     handshake: &'a mut Handshake,
-    acks: &'a mut [AckTracker; 3],
+    acks: &'a mut Spaces<AckTracker>,
     requests: &'a mut AckRequests,
     cids: &'a mut Cids,
     streams: &'a mut Streams,
@@ -75,7 +76,11 @@ impl Owners<'_> {
     fn settle(&mut self, receipt: Receipt, outcome: Outcome) {
         let acked = outcome != Outcome::Lost;
         match receipt {
-            Receipt::Ack { space, largest } if acked => self.acks[space as usize].on_ack_acked(largest),
+            Receipt::Ack { space, largest } if acked => {
+                if let Some(acks) = self.acks.get_mut(space) {
+                    acks.on_ack_acked(largest);
+                }
+            }
             Receipt::Ack { .. } | Receipt::Nothing => {}
             Receipt::Crypto { space, offset, length } if acked => {
                 self.handshake.on_acked(space, offset, length);

@@ -139,7 +139,7 @@ impl Connection {
     /// (ack-frequency §3).
     fn on_ack_request(&mut self, frame: &Frame<'_>) -> Result<(), Violation> {
         let least = least_ack_delay(&self.config).ok_or(Violation::UnknownFrame)?;
-        let acks = &mut self.acks[Space::Data as usize];
+        let acks = &mut self.acks.data;
         match *frame {
             Frame::AckFrequency { sequence, threshold, max_ack_delay, reordering } => {
                 let delay = Duration::from_micros(max_ack_delay);

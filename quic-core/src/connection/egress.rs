@@ -96,7 +96,7 @@ impl Connection {
             settled && !self.outgoing.has_probe(*space) && !self.handshake.wants(*space)
         });
         let only_payload = self.life.is_open()
-            && !self.acks[data].has_unreported()
+            && !self.acks.data.has_unreported()
             && !self.control.wants()
             && !self.requests.wants()
             && !self.cids.wants()
@@ -215,7 +215,7 @@ impl Connection {
                 && (self.control.wants() || self.requests.wants() || self.cids.wants() || self.has_data());
         Interest {
             has_keys,
-            ack_due: self.acks[space as usize].is_due(now),
+            ack_due: self.acks.get(space).is_some_and(|acks| acks.is_due(now)),
             frames,
             probe: self.outgoing.has_probe(space),
             close: false,

@@ -12,6 +12,7 @@ use super::{
     migrate::Origin,
 };
 use crate::{
+    acks::AckTracker,
     base::{DatagramMeta, Ecn, Timestamp},
     crypto::{constant_time_eq, initial_secrets},
     error::{DropReason, Violation},
@@ -199,7 +200,7 @@ impl Connection {
         };
         let protected = protected.map_err(OpenFailure::Drop)?;
         let space = level.space();
-        let expected = self.acks[space as usize].expected();
+        let expected = self.acks.get(space).map_or(0, AckTracker::expected);
         let place = PacketPlace {
             number: packet::decode_packet_number(protected.number, protected.pn_size, expected),
             header_size: pn_offset + protected.pn_size,
@@ -216,7 +217,7 @@ impl Connection {
         if protected.first & reserved != 0 {
             return Err(OpenFailure::Violation(Violation::ReservedBits));
         }
-        if self.acks[space as usize].is_duplicate(place.number) {
+        if self.acks.get(space).is_some_and(|acks| acks.is_duplicate(place.number)) {
             return Err(OpenFailure::Drop(DropReason::Duplicate));
         }
         match &header {
@@ -299,7 +300,9 @@ impl Connection {
         if data {
             self.life.on_data(now);
         }
-        self.acks[level.space() as usize].on_packet(packet.number, ack_eliciting, packet.ecn, now);
+        if let Some(acks) = self.acks.get_mut(level.space()) {
+            acks.on_packet(packet.number, ack_eliciting, packet.ecn, now);
+        }
         if level == Level::OneRtt {
             self.on_processed(path, dcid, packet.number, &packet.payload, now);
         }

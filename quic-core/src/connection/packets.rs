@@ -173,8 +173,8 @@ impl Connection {
             self.write_path_frames(id, w, now);
             return (None, true);
         }
-        let acks = &mut self.acks[space as usize];
-        let acknowledged = acks.has_unreported().then(|| acks.write(w, now)).flatten();
+        let unreported = self.acks.get_mut(space).filter(|acks| acks.has_unreported());
+        let acknowledged = unreported.and_then(|acks| acks.write(w, now));
         if content == Content::AckOnly {
             // RFC 9002 §7: a PING counts as in flight, so a peer that acknowledges nothing gets no more of
             // them than fit the window.

@@ -106,6 +106,9 @@ impl Connection {
             let paths = &mut self.paths;
             self.recovery.discard_space(space, now, &mut |path, bytes| paths.on_landed(path, bytes));
             self.outgoing.set_probes(space, 0);
+            if space == Space::Handshake {
+                self.acks.end_handshake();
+            }
         }
     }
 

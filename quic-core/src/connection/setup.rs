@@ -31,6 +31,7 @@ use crate::{
     path::{Path, Paths, Route},
     recovery::Recovery,
     schedule::Schedule,
+    spaces::Spaces,
     streams::{Streams, StreamsConfig},
     version::Version,
 };
@@ -212,7 +213,6 @@ impl Connection {
         mut entropy: Box<dyn Entropy>,
         now: Timestamp,
     ) -> Self {
-        let at_once = |space| AckTracker::new(space, Duration::ZERO, 0);
         let streams = Streams::new(streams_config(parts.side, config));
         let mut memory = Charges::new(config.memory_budget, streams.memory_limit(), &endpoint.budget);
         // A server has checked for room before; a connection that this client wants is not refused.
@@ -224,11 +224,10 @@ impl Connection {
             clock: Clock::new(now),
             keyring: parts.keyring,
             handshake: parts.handshake,
-            acks: [
-                at_once(Space::Initial),
-                at_once(Space::Handshake),
-                AckTracker::new(Space::Data, config.max_ack_delay, ACK_DELAY_EXPONENT),
-            ],
+            acks: Spaces::new(|space| match space {
+                Space::Data => AckTracker::new(space, config.max_ack_delay, ACK_DELAY_EXPONENT),
+                _ => AckTracker::new(space, Duration::ZERO, 0),
+            }),
             requests: AckRequests::default(),
             recovery: Recovery::new(),
             paths: Paths::new(path),

@@ -25,6 +25,7 @@ use crate::{
     path::Paths,
     recovery::Recovery,
     schedule::Schedule,
+    spaces::Spaces,
     streams::Streams,
     trace::Trace,
 };
@@ -42,7 +43,7 @@ pub struct Connection {
     pub(super) entropy: Box<dyn Entropy>,
     pub(super) keyring: Keyring,
     pub(super) handshake: Handshake,
-    pub(super) acks: [AckTracker; 3],
+    pub(super) acks: Spaces<AckTracker>,
     /// What is asked of the peer's acknowledgments.
     pub(super) requests: AckRequests,
     pub(super) recovery: Recovery<Receipt>,

@@ -20,7 +20,7 @@ impl Connection {
             // An acknowledgment that may not be sent needs no timer: the datagram that brings credit sends
             // it.
             .filter(|space| self.keyring.has(space.level()) && !conditions.amplification_limited)
-            .filter_map(|space| self.acks[space as usize].deadline());
+            .filter_map(|space| self.acks.get(space)?.deadline());
         let recovery = self.recovery.deadline(&self.paths.active.rtt, &conditions).map(|(at, _)| at);
         [
             self.life.deadline(self.is_waiting()),

@@ -11,7 +11,6 @@
 //! flight, up to a limit, and beyond a few their memory is charged. A peer that never acknowledges therefore
 //! cannot make the ledger grow.
 
-mod ledgers;
 mod news;
 mod noted;
 mod packet;
@@ -33,7 +32,6 @@ mod types;
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use ledgers::Ledgers;
 pub(crate) use news::{congestion_event, timeout_event};
 use noted::{Noted, NotedLoss};
 use sample::{sample, take_sample};
@@ -49,6 +47,7 @@ use crate::{
     congestion::{LostPacket, Rtt},
     error::Violation,
     ids::{PathId, Space},
+    spaces::Spaces,
 };
 
 /// How often the probe timeout may double. The idle timeout ends the connection long before.
@@ -63,7 +62,7 @@ const KEPT_LOST: usize = 32;
 /// The ledger of sent packets of a connection, with receipts `R`.
 #[derive(Debug)]
 pub(crate) struct Recovery<R: Copy> {
-    ledgers: Ledgers<R>,
+    ledgers: Spaces<SpaceLedger<R>>,
     pto_count: u32,
     thresholds: Thresholds,
     /// When the probe timeout starts if nothing is in flight (RFC 9002 §6.2.2.1).
@@ -80,7 +79,7 @@ impl<R: Copy> Recovery<R> {
     /// A ledger without packets.
     pub(crate) fn new() -> Self {
         Self {
-            ledgers: Ledgers::new(),
+            ledgers: Spaces::new(|_| SpaceLedger::new()),
             pto_count: 0,
             thresholds: Thresholds::default(),
             idle_since: None,
@@ -349,7 +348,7 @@ impl<R: Copy> Recovery<R> {
         if space == Space::Handshake {
             // Those of the Initial space were discarded before (RFC 9001 §4.9.1).
             self.abandon(Space::Initial, landed, &mut |_, _| {});
-            self.ledgers.forget_handshake();
+            self.ledgers.end_handshake();
         }
         // RFC 9002 §6.2.2: the timers start over.
         self.pto_count = 0;
