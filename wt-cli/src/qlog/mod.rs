@@ -1,7 +1,7 @@
 //! `weft qlog`: what files of qlog say, as a summary and as a page.
 //!
 //! Lowest first: [`read`] cuts files into records, [`series`] keeps figures in bounded memory, [`trace`] gathers what the
-//! events say and [`file`] what a file does, [`report`] and [`html`] tell it.
+//! events say and [`mod@file`] what a file does, [`report`] and [`html`] tell it.
 
 mod file;
 mod html;
