@@ -1,7 +1,7 @@
 //! The box of an HTTP exchange: the parts of the message that this end sends, and what the driver tells of
 //! the exchange.
 //!
-//! The content that arrives is in a [`RecvBox`](super::RecvBox) of its own. A writer makes a piece of content
+//! The content that arrives is in a [`RecvBox`] of its own. A writer makes a piece of content
 //! only when the driver has granted it, so that what peers can make an application hold is counted before
 //! more of it is made.
 
