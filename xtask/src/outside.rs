@@ -1,5 +1,5 @@
 //! The code in documents, compiled as their readers compile it: in a package outside this workspace, with no
-//! other dependencies than those in the document's first TOML block.
+//! other dependencies than those in the document's TOML blocks.
 //!
 //! Owns how a document becomes a package. A block of items is a module. A block of statements is the body of
 //! a test; the document then has to name the dependencies of tests.
@@ -122,7 +122,10 @@ impl Package {
     fn of(text: &str, root: &Path) -> Result<Self, String> {
         let (toml, others): (Vec<Block>, Vec<Block>) =
             blocks(text).into_iter().partition(|block| block.language == "toml");
-        let dependencies = toml.into_iter().next().ok_or("names no dependencies")?.code;
+        if toml.is_empty() {
+            return Err("names no dependencies".to_owned());
+        }
+        let dependencies = merged(toml.iter().map(|block| block.code.as_str()));
         // A path in TOML, on every system: text in single quotes is taken literally.
         let here = format!("{}/", root.display());
         let dependencies = requoted(&dependencies).replace(CLONE, &here);
@@ -151,6 +154,41 @@ impl Package {
         keep(&source.join("lib.rs"), &library)?;
         remove_others(&source, &files)
     }
+}
+
+/// The dependencies of all blocks of a document. A later block adds to those before it, as its reader does: a
+/// line for the same package takes the place of the earlier one.
+fn merged<'a>(blocks: impl Iterator<Item = &'a str>) -> String {
+    let mut tables: Vec<(&str, Vec<(&str, &str)>)> = Vec::new();
+    for code in blocks {
+        let mut at = 0;
+        for line in code.lines().filter(|line| !line.trim().is_empty()) {
+            let header = if line.starts_with('[') { Some(line) } else { None };
+            let wanted = header.or(tables.is_empty().then_some(""));
+            if let Some(header) = wanted {
+                at = tables.iter().position(|(name, _)| *name == header).unwrap_or_else(|| {
+                    tables.push((header, Vec::new()));
+                    tables.len() - 1
+                });
+            }
+            let (Some((_, lines)), None) = (tables.get_mut(at), header) else { continue };
+            let key = line.split('=').next().unwrap_or_default().trim();
+            match lines.iter_mut().find(|(other, _)| *other == key) {
+                Some(place) => place.1 = line,
+                None => lines.push((key, line)),
+            }
+        }
+    }
+    let mut text = String::new();
+    for (header, lines) in tables {
+        for line in [header].into_iter().chain(lines.into_iter().map(|(_, line)| line)) {
+            if !line.is_empty() {
+                text += line;
+                text.push('\n');
+            }
+        }
+    }
+    text
 }
 
 /// TOML in which the paths to the clone have single quotes.
@@ -209,5 +247,12 @@ mod tests {
         );
         assert!(Package::of("```rust\nfn f() {}\n```\n", Path::new("/clone")).is_err(), "names none");
         assert!(Package::of("```toml\na = 1\n```\n", Path::new("/clone")).is_err(), "has no code");
+    }
+    #[test]
+    fn a_later_block_adds_dependencies_and_features() {
+        let blocks =
+            ["[dependencies]\na = 1\nb = 2\n\n[dev-dependencies]\na = 3\n", "[dependencies]\na = 4\nc = 5\n"];
+        let told = "[dependencies]\na = 4\nb = 2\nc = 5\n[dev-dependencies]\na = 3\n";
+        assert_eq!(merged(blocks.into_iter()), told);
     }
 }
