@@ -6,8 +6,6 @@ use std::{
     path::Path,
 };
 
-use serde_json::Value;
-
 use super::{
     read::{Record, Records},
     trace::Trace,
@@ -41,7 +39,7 @@ impl File {
         let (mut records, mut file) = (Records::new(open()?), Self::default());
         if records.is_contained()? {
             while let Some(record) = records.next()? {
-                if let Record::Value(value @ Value::Object(_)) = record
+                if let Record::Value(value) = record
                     && value.get("traces").is_some()
                 {
                     file.trace.on_head(&value);
@@ -54,8 +52,7 @@ impl File {
                 Record::Value(value) if value.get("name").is_some() || value.get("data").is_some() => {
                     file.trace.on_event(&value);
                 }
-                Record::Value(value @ Value::Object(_)) => file.trace.on_head(&value),
-                Record::Value(_) => file.on_bad(0, "not an object".to_owned()),
+                Record::Value(value) => file.trace.on_head(&value),
                 Record::Bad { line, why } => file.on_bad(line, why),
             }
         }

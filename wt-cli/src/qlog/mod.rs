@@ -120,6 +120,48 @@ mod tests {
     }
 
     #[test]
+    fn texts_of_a_file_cannot_control_the_terminal() {
+        use serde_json::json;
+        let bad = "\x1b[2J\u{9b}31m\nx";
+        let head = json!({"title": bad, "trace": {"vantage_point": {"type": bad}, "common_fields": {"group_id": bad}}});
+        let events = [
+            event(0.0, bad, &json!({})),
+            event(1.0, "loglevel:info", &json!({"message": bad})),
+            event(1.0, "weft_webtransport:session_closed", &json!({"reason": bad})),
+            event(1.0, "quic:version_information", &json!({"chosen_version": bad})),
+            event(2.0, "quic:packet_lost", &json!({"trigger": bad})),
+            event(
+                3.0,
+                "quic:connection_closed",
+                &json!({"reason": bad, "trigger": bad, "connection_error": bad}),
+            ),
+        ];
+        let file = read(&format!("\x1e{head}\n{}", events.concat()));
+        let text = report::text(bad, &file);
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+        assert_eq!(text.matches("\\u{1b}[2J\\u{9b}31m\\nx").count(), 12, "{text}");
+    }
+
+    #[test]
+    fn figures_of_a_file_do_not_overflow() {
+        use serde_json::json;
+        let most = u64::MAX;
+        let packet = json!({"header": {"packet_number": most}, "raw": {"length": most},
+            "frames": [{"frame_type": "stream", "raw": {"payload_length": most}}]});
+        let datagrams = json!({"count": most, "raw": [{"length": most}, {"length": most}]});
+        let text: String = [("quic:packet_sent", &packet), ("quic:udp_datagrams_received", &datagrams)]
+            .into_iter()
+            .flat_map(|(name, data)| [event(1.0, name, data), event(1e308, name, data)])
+            .collect();
+        let file = read(&text);
+        let (sent, received) = (file.trace.sent, file.trace.received);
+        assert_eq!((sent.packet_bytes, sent.stream_bytes), (most, most));
+        assert_eq!((received.datagrams, received.datagram_bytes), (most, most));
+        assert!(report::text("x", &file).contains("2 packets"));
+        assert_eq!(report::json("x", &file)["sent"]["bytes"], most);
+    }
+
+    #[test]
     fn the_page_is_whole_and_takes_no_text_for_markup() {
         let page = html::page(&[("<b>name</b>".to_owned(), read(&connection()))]);
         assert_eq!(page.matches("</script>").count(), 1);

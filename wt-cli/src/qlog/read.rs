@@ -6,13 +6,15 @@ use std::io::{self, BufRead};
 /// The longest record, and the longest rest of a file without its events. What is longer is skipped and counted.
 const LONGEST: usize = 4 << 20;
 const RECORD_SEPARATOR: u8 = 0x1e;
+/// U+FEFF in UTF-8, which some programs write at the start of a file. JSON does not permit it (RFC 8259 §8.1).
+const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 
 /// A record that could be read, or where one could not.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Record {
-    /// A JSON value: an event, or the head of a file.
+    /// A JSON object: an event, or the head of a file.
     Value(serde_json::Value),
-    /// What is no JSON, and the line it begins at.
+    /// What is no JSON object, and the line it begins at.
     Bad { line: u64, why: String },
 }
 
@@ -75,6 +77,12 @@ impl<R: BufRead> Records<R> {
 
     /// One value is pretty-printed, or has its events in it: its first line is then no whole value, or has them.
     fn find_form(&mut self) -> io::Result<Form> {
+        for byte in BYTE_ORDER_MARK {
+            if self.input.fill_buf()?.first() != Some(&byte) {
+                break;
+            }
+            self.input.consume(1);
+        }
         let start = self.input.fill_buf()?;
         let first = start.iter().find(|byte| !byte.is_ascii_whitespace());
         if first != Some(&b'{') {
@@ -110,8 +118,9 @@ impl<R: BufRead> Records<R> {
 }
 
 fn parse(bytes: &[u8], line: u64) -> Record {
-    match serde_json::from_slice(bytes) {
-        Ok(value) => Record::Value(value),
+    match serde_json::from_slice::<serde_json::Value>(bytes) {
+        Ok(value) if value.is_object() => Record::Value(value),
+        Ok(_) => Record::Bad { line, why: "not an object".to_owned() },
         Err(error) => Record::Bad { line, why: error.to_string() },
     }
 }
@@ -198,10 +207,23 @@ impl Cutter {
                 self.began = line;
                 false
             }
-            Some(depth) => {
-                if structural && self.depth < depth {
+            Some(_) => {
+                // Between objects and lists only what should not be there adds to an event, such as a number.
+                if structural {
                     self.events = None;
                     self.keep(byte);
+                    return !self.event.is_empty();
+                }
+                if !self.in_string && byte == b',' {
+                    return !self.event.is_empty();
+                }
+                if self.in_string || !byte.is_ascii_whitespace() {
+                    if self.event.is_empty() {
+                        self.began = line;
+                    }
+                    if self.event.len() < LONGEST {
+                        self.event.push(byte);
+                    }
                 }
                 false
             }
@@ -301,6 +323,34 @@ mod tests {
                 };
                 assert_eq!(first, &whole["traces"][0]["events"][0], "{buffer}");
                 assert_eq!((second, last), (&json!({"time": 2}), &rest));
+            }
+        }
+    }
+
+    #[test]
+    fn events_that_are_no_objects_are_bad() {
+        let text = "{\"traces\":[{\"events\":[\n1, \"a, ]\",\n{\"time\":1}, [2], null ]}]}";
+        for buffer in [1, 4096] {
+            let found = read(text, buffer);
+            let bad = |line| Record::Bad { line, why: "not an object".to_owned() };
+            let rest = json!({"traces": [{"events": []}]});
+            let expected =
+                [bad(2), bad(2), Record::Value(json!({"time": 1})), bad(3), bad(3), Record::Value(rest)];
+            assert_eq!(found, expected, "{buffer}");
+        }
+        assert!(matches!(
+            read("[1]\n7\n", 4096)[..],
+            [Record::Bad { line: 1, .. }, Record::Bad { line: 2, .. }]
+        ));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        for text in
+            ["{\"a\":1}\n{\"time\":2}\n", "\x1e{\"a\":1}\n", "{\"traces\":[{\"events\":[{\"time\":2}]}]}"]
+        {
+            for buffer in [1, 2, 4096] {
+                assert_eq!(read(&format!("\u{feff}{text}"), buffer), read(text, buffer), "{text} {buffer}");
             }
         }
     }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{file::File, trace::Trace};
+use crate::output::printable;
 
 fn bytes(count: u64) -> String {
     match count {
@@ -61,13 +62,13 @@ fn version(text: &str) -> String {
     }
 }
 
-/// The summary as text.
+/// The summary as text. Much of it is a peer's, so that no control character of it gets through.
 pub(super) fn text(name: &str, file: &File) -> String {
     let (trace, mut out) = (&file.trace, String::new());
     let head = &trace.head;
     let mut line = |label: &str, value: String| {
         if !value.is_empty() {
-            let _ = writeln!(out, "  {label:<14}{value}");
+            let _ = writeln!(out, "  {label:<14}{}", printable(&value));
         }
     };
     let known = [head.vantage.clone(), head.title.clone(), head.group.clone(), head.date.clone()];
@@ -127,7 +128,7 @@ pub(super) fn text(name: &str, file: &File) -> String {
         let told: Vec<_> = file.bad_lines.iter().map(|(line, why)| format!("line {line}: {why}")).collect();
         line("unreadable", format!("{} records; {}", file.bad, told.join("; ")));
     }
-    format!("{name}\n{out}")
+    format!("{}\n{out}", printable(name))
 }
 
 fn end(trace: &Trace) -> String {

@@ -274,11 +274,11 @@ impl Trace {
         let size = data["raw"]["length"].as_u64().or(header["packet_size"].as_u64()).unwrap_or(0);
         let direction = if sent { &mut self.sent } else { &mut self.received };
         direction.packets += 1;
-        direction.packet_bytes += size;
+        direction.packet_bytes = direction.packet_bytes.saturating_add(size);
         let frames = data["frames"].as_array().map_or(&[][..], Vec::as_slice);
         for frame in frames.iter().filter(|frame| frame["frame_type"] == "stream") {
             let length = frame["raw"]["payload_length"].as_u64().or(frame["length"].as_u64());
-            direction.stream_bytes += length.unwrap_or(0);
+            direction.stream_bytes = direction.stream_bytes.saturating_add(length.unwrap_or(0));
         }
         if self.packets.len() < MOST_PACKETS {
             let names: Vec<_> = frames.iter().filter_map(|frame| frame["frame_type"].as_str()).collect();
@@ -369,8 +369,10 @@ enum Keep {
 
 fn datagrams(direction: &mut Direction, data: &Value) {
     let raw = data["raw"].as_array().map_or(&[][..], Vec::as_slice);
-    direction.datagrams += data["count"].as_u64().unwrap_or(raw.len() as u64);
-    direction.datagram_bytes += raw.iter().filter_map(|datagram| datagram["length"].as_u64()).sum::<u64>();
+    let count = data["count"].as_u64().unwrap_or(raw.len() as u64);
+    direction.datagrams = direction.datagrams.saturating_add(count);
+    let lengths = raw.iter().filter_map(|datagram| datagram["length"].as_u64());
+    direction.datagram_bytes = lengths.fold(direction.datagram_bytes, u64::saturating_add);
 }
 
 /// An event of a session in words.
