@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::calendar;
 
@@ -54,25 +54,36 @@ pub(super) enum Part {
     },
     /// The client has this version.
     Unchanged,
+    /// It is not the version that the client means.
+    Refused,
     /// The range begins behind the end.
     Beyond,
 }
 
-/// Decides what a request with these fields gets of a file of `size` bytes.
-pub(super) fn decide(asked: &HeaderMap, size: u64, version: &Version) -> Part {
+/// Decides what a request with these fields gets of a file of `size` bytes, in the order of §13.2.2.
+pub(super) fn decide(method: &Method, asked: &HeaderMap, size: u64, version: &Version) -> Part {
     let text = |name| asked.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let unchanged = match text(header::IF_NONE_MATCH) {
-        Some(tags) => tags.split(',').map(str::trim).any(|tag| {
-            // The comparison is the weak one (§13.1.2).
-            tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == version.tag
-        }),
-        None => text(header::IF_MODIFIED_SINCE)
-            .and_then(calendar::parse_http_date)
-            .zip(version.modified)
-            .is_some_and(|(known, modified)| modified <= known),
+    // Whether the file is no newer than this field says, if that can be told.
+    let is_older = |name| {
+        let known = text(name).and_then(calendar::parse_http_date);
+        known.zip(version.modified).map(|(known, modified)| modified <= known)
     };
-    if unchanged {
+    // The comparison is the strong one (§13.1.1).
+    let meant = tags(asked, &header::IF_MATCH, |tag| tag == version.tag)
+        .or_else(|| is_older(header::IF_UNMODIFIED_SINCE));
+    if meant == Some(false) {
+        return Part::Refused;
+    }
+    // The comparison is the weak one (§13.1.2).
+    let weakly = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag) == version.tag;
+    let unchanged =
+        tags(asked, &header::IF_NONE_MATCH, weakly).or_else(|| is_older(header::IF_MODIFIED_SINCE));
+    if unchanged == Some(true) {
         return Part::Unchanged;
+    }
+    // No other method has ranges (§14.2).
+    if method != Method::GET {
+        return Part::Whole;
     }
     // The comparison is the strong one, and a date has to be the same one (§13.1.5).
     let same = text(header::IF_RANGE).is_none_or(|known| {
@@ -83,6 +94,16 @@ pub(super) fn decide(asked: &HeaderMap, size: u64, version: &Version) -> Part {
         Some(range) => part(range, size),
         None => Part::Whole,
     }
+}
+
+/// Whether one of the tags in this field is the right one, or any will do. Its lines are one list (§5.3). `None`
+/// without such a field.
+fn tags(asked: &HeaderMap, name: &HeaderName, is_right: impl Fn(&str) -> bool) -> Option<bool> {
+    let mut lines = asked.get_all(name).iter().peekable();
+    lines.peek()?;
+    let mut tags =
+        lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',').map(str::trim));
+    Some(tags.any(|tag| tag == "*" || is_right(tag)))
 }
 
 /// The part that a `range` field asks for. Several ranges, and what cannot be understood, get all (§14.2).
@@ -128,8 +149,46 @@ mod tests {
     }
 
     fn asked(fields: &[(header::HeaderName, &str)]) -> Part {
-        let fields = fields.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
-        decide(&fields, 10, &version())
+        by(&Method::GET, fields)
+    }
+
+    fn by(method: &Method, fields: &[(header::HeaderName, &str)]) -> Part {
+        let mut all = HeaderMap::new();
+        for (name, value) in fields {
+            all.append(name, value.parse().unwrap());
+        }
+        decide(method, &all, 10, &version())
+    }
+
+    #[test]
+    fn ranges_are_for_get_alone() {
+        assert_eq!(by(&Method::HEAD, &[(header::RANGE, "bytes=0-0")]), Part::Whole);
+        assert_eq!(by(&Method::HEAD, &[(header::RANGE, "bytes=10-")]), Part::Whole);
+        assert_eq!(by(&Method::HEAD, &[(header::IF_NONE_MATCH, "*")]), Part::Unchanged);
+    }
+
+    #[test]
+    fn a_client_gets_the_version_it_means_or_nothing() {
+        let tag = version().tag;
+        let weak = format!("W/{tag}");
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let earlier = "Sun, 06 Nov 1994 08:49:36 GMT";
+        for (fields, part) in [
+            (vec![(header::IF_MATCH, tag.as_str())], Part::Whole),
+            (vec![(header::IF_MATCH, "*")], Part::Whole),
+            (vec![(header::IF_MATCH, "\"x\""), (header::IF_MATCH, tag.as_str())], Part::Whole),
+            (vec![(header::IF_MATCH, "\"x\"")], Part::Refused),
+            (vec![(header::IF_MATCH, "\"x\""), (header::IF_NONE_MATCH, "*")], Part::Refused),
+            (vec![(header::IF_MATCH, weak.as_str())], Part::Refused),
+            (vec![(header::IF_UNMODIFIED_SINCE, date)], Part::Whole),
+            (vec![(header::IF_UNMODIFIED_SINCE, "yesterday")], Part::Whole),
+            (vec![(header::IF_UNMODIFIED_SINCE, earlier)], Part::Refused),
+            // The tag has precedence.
+            (vec![(header::IF_MATCH, tag.as_str()), (header::IF_UNMODIFIED_SINCE, earlier)], Part::Whole),
+            (vec![(header::IF_MATCH, tag.as_str()), (header::IF_NONE_MATCH, tag.as_str())], Part::Unchanged),
+        ] {
+            assert_eq!(asked(&fields), part, "{fields:?}");
+        }
     }
 
     #[test]
@@ -167,6 +226,7 @@ mod tests {
             (vec![(header::IF_NONE_MATCH, tag.as_str())], unchanged),
             (vec![(header::IF_NONE_MATCH, "\"x\", *")], unchanged),
             (vec![(header::IF_NONE_MATCH, "\"x\"")], whole),
+            (vec![(header::IF_NONE_MATCH, "\"x\""), (header::IF_NONE_MATCH, tag.as_str())], unchanged),
             // The tag has precedence.
             (vec![(header::IF_NONE_MATCH, "\"x\""), (header::IF_MODIFIED_SINCE, date)], whole),
             (vec![(header::IF_MODIFIED_SINCE, date)], unchanged),

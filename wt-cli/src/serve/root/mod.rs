@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use wt_api::http3::{Body, IncomingBody, Response};
 
 use crate::{
@@ -54,9 +54,9 @@ impl Root {
         let found = tokio::task::spawn_blocking(move || find(&root, &path)).await;
         let mut response = match found {
             Ok(Ok(Answer::File { file, size, version, kind })) => {
-                whole_or_part(request.headers(), file, size, &version, kind)
+                whole_or_part(&request, file, size, &version, kind)
             }
-            Ok(Ok(Answer::Moved(place))) => moved(&place),
+            Ok(Ok(Answer::Moved(place))) => moved(&place, request.uri().query()),
             Ok(Ok(Answer::Missing)) => text(StatusCode::NOT_FOUND, "there is no such file\n"),
             Ok(Err(error)) => {
                 // Below the default level, because a client may repeat the request any number of times.
@@ -102,15 +102,16 @@ fn find(root: &Path, path: &str) -> std::io::Result<Answer> {
 }
 
 fn whole_or_part(
-    asked: &HeaderMap,
+    request: &Request<IncomingBody>,
     file: File,
     size: u64,
     version: &Version,
     kind: &'static str,
 ) -> Response {
-    let part = decide(asked, size, version);
+    let part = decide(request.method(), request.headers(), size, version);
     let (code, from, length) = match part {
         Part::Unchanged => (StatusCode::NOT_MODIFIED, 0, 0),
+        Part::Refused => (StatusCode::PRECONDITION_FAILED, 0, 0),
         Part::Whole => (StatusCode::OK, 0, size),
         Part::Range { from, length } => (StatusCode::PARTIAL_CONTENT, from, length),
         Part::Beyond => (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0),
@@ -124,7 +125,7 @@ fn whole_or_part(
     let range = match part {
         Part::Range { from, length } => Some(format!("bytes {from}-{}/{size}", from + length - 1)),
         Part::Beyond => Some(format!("bytes */{size}")),
-        Part::Whole | Part::Unchanged => None,
+        Part::Whole | Part::Unchanged | Part::Refused => None,
     };
     if let Some(range) = range.and_then(|range| HeaderValue::try_from(range).ok()) {
         fields.insert(header::CONTENT_RANGE, range);
@@ -138,10 +139,11 @@ fn whole_or_part(
     response
 }
 
-fn moved(place: &str) -> Response {
+fn moved(place: &str, query: Option<&str>) -> Response {
     let mut response = text(StatusCode::MOVED_PERMANENTLY, "it is a directory\n");
     // A path that begins with two slashes would name another host.
-    let place = format!("/{}", place.trim_start_matches('/'));
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    let place = format!("/{}{query}", place.trim_start_matches('/'));
     if let Ok(place) = HeaderValue::try_from(place) {
         response.headers_mut().insert(header::LOCATION, place);
     }
