@@ -36,6 +36,7 @@ impl Cli {
         let logs = match &self.command {
             Command::Serve(serve) => &serve.logs,
             Command::Connect(connect) => &connect.logs,
+            Command::Get(get) => &get.logs,
             Command::Doctor(doctor) => &doctor.logs,
             Command::Perf(perf) => &perf.logs,
             _ => return None,
@@ -259,6 +260,8 @@ pub(crate) struct Get {
     /// Report size, time and rate of each response, and the state of its connection, on standard error
     #[arg(long)]
     pub(crate) stats: bool,
+    #[command(flatten)]
+    pub(crate) logs: Logs,
 }
 
 impl Get {

@@ -6,10 +6,15 @@
 mod progress;
 mod sink;
 
-use std::{fs::File, path::Path, time::Duration};
+use std::{
+    cell::RefCell,
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::{Method, Request, Uri};
+use http::{Method, Request, StatusCode, Uri};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use wt_api::{
@@ -22,7 +27,7 @@ use crate::{
     connect,
     content::{Content, Input},
     exit::{Ended, Exit},
-    field, output, texts,
+    field, output, qlogs, texts,
 };
 use progress::Progress;
 use sink::Sink;
@@ -34,58 +39,122 @@ pub(crate) async fn run(args: &Get, json: bool) -> Result<Exit, Ended> {
     if args.output.len() > args.urls.len() {
         return Err(Ended::new(Exit::Usage, "--output is given more often than there are URLs"));
     }
+    if let Some(file) = named_twice(&args.output) {
+        return Err(Ended::new(Exit::Usage, format!("--output names {} twice", file.display())));
+    }
     let client = Client::builder().options(options(args)?).build();
     let client = client.map_err(|error| Ended::new(Exit::Failure, error))?;
+    let asker = Asker { client, connections: RefCell::default() };
     let apart = args.output.len() == args.urls.len() && args.output.iter().all(|file| file != Path::new("-"));
-    let ended = if apart { at_once(&client, args, json).await } else { in_turn(&client, args, json).await };
-    drop(client);
+    let ended = if apart { at_once(&asker, args, json).await } else { in_turn(&asker, args, json).await };
+    asker.close().await;
     ended
 }
 
+/// `H3_NO_ERROR` (RFC 9114 §8.1).
+const NO_ERROR: u64 = 0x100;
+
+/// A client, and the connections that answered.
+struct Asker {
+    client: Client,
+    connections: RefCell<Vec<Connection>>,
+}
+
+impl Asker {
+    fn note(&self, connection: Option<&Connection>) {
+        let mut known = self.connections.borrow_mut();
+        if let Some(connection) = connection
+            && known.iter().all(|other| other.id() != connection.id())
+        {
+            known.push(connection.clone());
+        }
+    }
+
+    /// Closes the connections, so that servers need not wait for their idle timeouts and logs are whole.
+    async fn close(self) {
+        let connections = self.connections.take();
+        for connection in &connections {
+            connection.close(NO_ERROR, "");
+        }
+        for connection in &connections {
+            connection.closed().await;
+        }
+        wt_api::wait_idle().await;
+    }
+}
+
+/// A file that two responses would write to. Several may go to standard output, or to a device.
+fn named_twice(files: &[PathBuf]) -> Option<&PathBuf> {
+    let whole = |file: &Path| std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let is_one =
+        |file: &Path| file != Path::new("-") && file.metadata().map_or(true, |about| about.is_file());
+    files.iter().enumerate().find_map(|(index, file)| {
+        let again = files[..index].iter().any(|other| whole(other) == whole(file));
+        (again && is_one(file)).then_some(file)
+    })
+}
+
 /// One request after the other, so that what they write is in order.
-async fn in_turn(client: &Client, args: &Get, json: bool) -> Result<Exit, Ended> {
+async fn in_turn(asker: &Asker, args: &Get, json: bool) -> Result<Exit, Ended> {
     for index in 0..args.urls.len() {
         // A reader that has seen enough wants no more of them.
-        if !one(client, args, index, json).await? {
+        if !one(asker, args, index, json).await? {
             break;
         }
     }
     Ok(Exit::Success)
 }
 
-/// All requests at once. The first error is the command's, when all have ended.
-async fn at_once(client: &Client, args: &Get, json: bool) -> Result<Exit, Ended> {
-    let mut all: Vec<_> =
-        (0..args.urls.len()).map(|index| Box::pin(one(client, args, index, json))).collect();
-    let mut ended = Ok(Exit::Success);
+/// All requests at once. When all have ended, every error is told; the first one is the command's.
+async fn at_once(asker: &Asker, args: &Get, json: bool) -> Result<Exit, Ended> {
+    let mut all: Vec<_> = (0..args.urls.len()).map(|index| Box::pin(one(asker, args, index, json))).collect();
+    let mut errors = Vec::new();
     let mut left: Vec<bool> = vec![true; all.len()];
     std::future::poll_fn(|cx| {
         for (work, waits) in all.iter_mut().zip(&mut left) {
             if *waits && let std::task::Poll::Ready(result) = work.as_mut().poll(cx) {
                 *waits = false;
-                if let (Err(error), true) = (result, ended.is_ok()) {
-                    ended = Err(error);
-                }
+                errors.extend(result.err());
             }
         }
         if left.contains(&true) { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
     })
     .await;
-    ended
+    tell_all(errors, json)
+}
+
+/// Tells all errors but the first, which is returned. One that meets several requests, such as that there is no
+/// connection, is told once.
+fn tell_all(errors: Vec<Ended>, json: bool) -> Result<Exit, Ended> {
+    let mut errors = errors.into_iter();
+    let Some(first) = errors.next() else { return Ok(Exit::Success) };
+    let mut told = vec![first.message.clone()];
+    for error in errors {
+        if !told.contains(&error.message) {
+            output::tell(&if json { format!("{}\n", error.json()) } else { error.text() });
+            told.push(error.message);
+        }
+    }
+    Err(first)
 }
 
 /// Sends the request for one URL, and writes the response. False: nobody reads standard output any more.
-async fn one(client: &Client, args: &Get, index: usize, json: bool) -> Result<bool, Ended> {
+async fn one(asker: &Asker, args: &Get, index: usize, json: bool) -> Result<bool, Ended> {
     let url = args.urls.get(index).map_or("", String::as_str);
     let began = Instant::now();
     let asked = request(args, url)?;
-    let response = client.request(asked).await.map_err(|error| failed(&error, args, url))?;
+    let response = asker.client.request(asked).await.map_err(|error| failed(&error, args, url))?;
     let (parts, body) = response.into_parts();
+    asker.note(parts.extensions.get::<Connection>());
     if args.head && !json {
         output::say(&head_text(parts.status, &parts.headers));
     }
-    let named = args.output.get(index).map(std::path::PathBuf::as_path);
-    let mut sink = Sink::open(named, json).await?;
+    let named = args.output.get(index).map(PathBuf::as_path);
+    let mut sink = match has_content(args, parts.status) {
+        true => Sink::open(named, json).await?,
+        // A file that is there stays as it is.
+        false => Sink::Nowhere,
+    };
     let (size, read) = receive(body, &mut sink, json).await.map_err(|error| match error {
         Broken::Http(error) => failed(&error, args, url),
         Broken::Output(ended) => ended,
@@ -117,6 +186,12 @@ async fn one(client: &Client, args: &Get, index: usize, json: bool) -> Result<bo
         return Err(Ended::new(Exit::Refused, told).with_cause("status"));
     }
     Ok(true)
+}
+
+/// Whether a response has content, be it empty (RFC 9110 §6.4.1, §15.3.6).
+fn has_content(args: &Get, status: StatusCode) -> bool {
+    let never = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::NOT_MODIFIED];
+    !args.head && !never.contains(&status)
 }
 
 /// Why content did not get to its place.
@@ -163,10 +238,13 @@ fn request(args: &Get, url: &str) -> Result<Request<Body>, Ended> {
 }
 
 fn options(args: &Get) -> Result<WebTransportOptions, Ended> {
-    let options = WebTransportOptions::new()
+    let mut options = WebTransportOptions::new()
         .key_log_file(true)
         .connect_timeout(Duration::from_secs_f64(args.timeout))
         .headers(field::map(&args.header));
+    if let Some(observers) = qlogs::observers() {
+        options = options.observers(observers);
+    }
     connect::trusting(options, &args.asking(""))
 }
 
@@ -190,7 +268,7 @@ fn failed(error: &HttpError, args: &Get, url: &str) -> Ended {
     Ended::new(exit, format!("{url}: {error}")).with_cause(cause)
 }
 
-fn head_text(status: http::StatusCode, fields: &http::HeaderMap) -> String {
+fn head_text(status: StatusCode, fields: &http::HeaderMap) -> String {
     let mut text = format!("HTTP/3 {status}\n");
     for (name, value) in fields {
         let value = String::from_utf8_lossy(value.as_bytes());

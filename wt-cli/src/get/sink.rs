@@ -18,7 +18,7 @@ pub(super) enum Sink {
         name: String,
     },
     Output(Stdout),
-    /// With --json and without a file, content is only counted.
+    /// With --json and without a file, content is only counted. Some responses have none.
     Nowhere,
 }
 

@@ -71,6 +71,8 @@ fn the_exit_status_tells_what_went_wrong() {
     let server = Server::start(&[]);
     let url = server.url("/");
     let hash = "0".repeat(64);
+    let twice = directory("get-twice").join("same");
+    let twice = twice.to_str().expect("text");
     for (words, status, cause) in [
         (vec!["get", &server.url("/none"), "--cert-hash", &server.hash], 5, "status"),
         (vec!["get", &url, "--cert-hash", &hash], 4, "certificate"),
@@ -78,6 +80,7 @@ fn the_exit_status_tells_what_went_wrong() {
         (vec!["get", "https://127.0.0.1:1/"], 3, "port-closed"),
         (vec!["get", &url, "--upload", "/nowhere/at/all", "--cert-hash", &server.hash], 2, "usage"),
         (vec!["get", &url, "--cert-hash", &server.hash, "-o", "a", "-o", "b"], 2, "usage"),
+        (vec!["get", &url, &url, "--cert-hash", &server.hash, "-o", twice, "-o", twice], 2, "usage"),
     ] {
         let ended = output(&[&words[..], &["--json"]].concat(), b"");
         assert_eq!(code(&ended), Some(status), "{words:?}: {}", text(&ended.stderr));
@@ -131,6 +134,7 @@ fn files_are_served_with_their_types_and_nothing_outside_is() {
         );
     }
     assert_eq!(about(&server, "/sub", &[])["fields"]["location"], "/sub/");
+    assert_eq!(about(&server, "/sub?x=/y", &[])["fields"]["location"], "/sub/?x=/y");
     let got = server.get(&["/large%20file.bin"], &[]);
     assert!(got.stdout == pattern(3_000_000), "{} bytes", got.stdout.len());
     let head = about(&server, "/large%20file.bin", &["--head"]);
@@ -156,6 +160,8 @@ fn ranges_and_conditions_save_what_is_known() {
         (vec!["range: bytes=0-1,5-6".to_owned()], 200, None),
         (vec![format!("if-none-match: {tag}")], 304, None),
         (vec![format!("if-modified-since: {date}")], 304, None),
+        (vec![format!("if-match: {tag}")], 200, None),
+        (vec!["if-match: \"other\"".to_owned()], 412, None),
         (vec!["range: bytes=0-0".to_owned(), format!("if-range: {tag}")], 206, Some("bytes 0-0/3000000")),
         (vec!["range: bytes=0-0".to_owned(), "if-range: \"other\"".to_owned()], 200, None),
     ] {
@@ -165,6 +171,57 @@ fn ranges_and_conditions_save_what_is_known() {
         assert_eq!(told["fields"]["content-range"].as_str(), range, "{fields:?}");
         assert_eq!(told["fields"]["etag"], tag.as_str(), "{fields:?}");
     }
+    let head = about(&server, path, &["--head", "--header", "range: bytes=0-9"]);
+    assert_eq!((&head["status"], &head["fields"]["content-length"]), (&json!(200), &json!("3000000")));
+}
+
+#[test]
+fn a_file_stays_when_a_response_has_no_content() {
+    let (server, folder) = rooted("get-unchanged");
+    let file = folder.join("kept");
+    fs::write(&file, "what was there").expect("written");
+    let name = file.to_str().expect("text");
+    for options in [&["--header", "if-none-match: *"][..], &["--head"]] {
+        let got = server.get(&["/"], &[&["-o", name], options].concat());
+        assert_eq!(code(&got), Some(0), "{}", text(&got.stderr));
+        assert_eq!(fs::read(&file).expect("read"), b"what was there", "{options:?}");
+    }
+    // Content that is empty is content.
+    let got = server.get(&["/empty"], &["-o", name]);
+    assert_eq!((code(&got), fs::read(&file).expect("read")), (Some(0), vec![]), "{}", text(&got.stderr));
+}
+
+#[test]
+fn every_failure_is_told_when_all_go_to_files() {
+    let server = Server::start(&[]);
+    let folder = directory("get-failures");
+    let names = ["one", "two", "three"].map(|name| folder.join(name).to_str().expect("text").to_owned());
+    let files: Vec<&str> = names.iter().flat_map(|name| ["-o", name]).collect();
+    let got = server.get(&["/none", "/bytes/3", "/neither"], &files);
+    let told = text(&got.stderr);
+    assert_eq!((code(&got), told.lines().count()), (Some(5), 2), "{told}");
+    for path in ["/none", "/neither"] {
+        assert!(told.contains(&format!("{path}: the server answered with status 404")), "{told}");
+    }
+    assert_eq!(fs::read(&names[1]).expect("read"), vec![0; 3]);
+    let got = server.get(&["/none", "/neither"], &[&["--json"], &files[..4]].concat());
+    for line in text(&got.stderr).lines() {
+        let object: Value = serde_json::from_str(line).expect("an object");
+        assert_eq!(object["error"]["cause"], "status");
+    }
+    assert_eq!(text(&got.stderr).lines().count(), 2);
+    // What meets all of them is told once.
+    let urls = ["https://127.0.0.1:1/a", "https://127.0.0.1:1/b"];
+    let got = output(&[&["get"], &urls[..], &files[..4]].concat(), b"");
+    assert_eq!((code(&got), text(&got.stderr).lines().count()), (Some(3), 1), "{}", text(&got.stderr));
+}
+
+#[test]
+fn a_device_may_be_named_twice() {
+    let server = Server::start(&[]);
+    let null = if cfg!(windows) { "NUL" } else { "/dev/null" };
+    let got = server.get(&["/bytes/3", "/bytes/4"], &["-o", null, "-o", null]);
+    assert_eq!(code(&got), Some(0), "{}", text(&got.stderr));
 }
 
 #[test]

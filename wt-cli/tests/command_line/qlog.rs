@@ -52,6 +52,24 @@ fn a_connection_is_written_at_both_ends_and_told() {
 }
 
 #[test]
+fn get_writes_what_its_connection_does() {
+    let logs = directory("qlog-get");
+    let server = Server::start(&[]);
+    let url = server.url("/bytes/50000");
+    let folder = logs.to_str().expect("text");
+    let got = output(&["get", &url, "--cert-hash", &server.hash, "--qlog", folder], b"");
+    assert_eq!((code(&got), got.stdout.len()), (Some(0), 50_000), "{}", text(&got.stderr));
+    let files: Vec<_> =
+        fs::read_dir(&logs).expect("the directory").map(|entry| entry.expect("an entry").path()).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    let told = output(&["--json", "qlog", files[0].to_str().expect("text")], b"");
+    let object: Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    assert_eq!((&object["vantage_point"], &object["unreadable"]), (&"client".into(), &0.into()), "{object}");
+    assert!(object["received"]["stream_bytes"].as_u64().is_some_and(|bytes| bytes >= 50_000), "{object}");
+    assert_eq!(object["closed"]["initiator"], "local", "{object}");
+}
+
+#[test]
 fn what_is_no_qlog_is_told() {
     let folder = directory("no-qlog");
     let file = folder.join("a.sqlog");
