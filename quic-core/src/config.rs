@@ -26,6 +26,21 @@ const LEAST_SEND_BUFFER: usize = 8 << 10;
 /// send ahead.
 const LEAST_MEMORY: usize = 256 << 10;
 
+/// Who may ask for other acknowledgments than one for two packets (draft-ietf-quic-ack-frequency).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AckFrequency {
+    /// Nobody: the extension is not offered.
+    Off,
+    /// The peer may ask this end.
+    #[default]
+    Permitted,
+    /// The peer may ask, and this end asks a peer that permits it: where many packets fit the congestion window,
+    /// for one acknowledgment in up to ten packets. That saves work at both ends. Congestion controllers hear
+    /// less, and a few of them use a little less of the path then.
+    Requested,
+}
+
 /// How a connection behaves, client or server. A number outside its documented range counts as the nearest
 /// end of the range.
 ///
@@ -99,9 +114,9 @@ pub struct TransportConfig {
     /// Whether packets show networks how long a round trip takes, by the latency spin bit (RFC 9000 §17.4). One of
     /// eight connection IDs shows nothing even so, and it takes both ends. Default true.
     pub spin_bit: bool,
-    /// Whether the peer may ask for other acknowledgments than the usual, and is asked for fewer where many packets
-    /// fit the congestion window, if it permits that (ack-frequency). Default true.
-    pub ack_frequency: bool,
+    /// Who may ask for other acknowledgments than the usual ones (ack-frequency). Default
+    /// [`AckFrequency::Permitted`].
+    pub ack_frequency: AckFrequency,
     /// The QUIC versions that are offered and accepted (RFC 9368), the most preferred first. Default both, with
     /// version 1 first: connections are of version 2 only if the other end would have it so.
     pub versions: Versions,
@@ -153,7 +168,7 @@ impl Default for TransportConfig {
             ecn: true,
             grease_quic_bit: true,
             spin_bit: true,
-            ack_frequency: true,
+            ack_frequency: AckFrequency::Permitted,
             versions: Versions::default(),
             allows_migration: true,
             preferred_v4: None,
@@ -211,7 +226,7 @@ impl TransportConfig {
         grease_quic_bit: bool,
         observers: Option<Arc<dyn ObserverFactory>>,
         spin_bit: bool,
-        ack_frequency: bool,
+        ack_frequency: AckFrequency,
         versions: Versions,
         memory_budget: usize,
     }

@@ -57,7 +57,7 @@ mod version;
 
 pub use base::{AddressLimits, Admission, AdmissionLimit, DatagramMeta};
 pub use cids::{CidChange, CidFactory};
-pub use config::{ClientConfig, EndpointConfig, OutOfRange, ServerConfig, TransportConfig};
+pub use config::{AckFrequency, ClientConfig, EndpointConfig, OutOfRange, ServerConfig, TransportConfig};
 pub use connection::{Connection, Transmit};
 pub use endpoint::{AcceptError, Caller, ConnectionHandle, DatagramEvent, Endpoint, Incoming, Response};
 pub use event::{DatagramOptions, EarlyData, Event, HeldAbove, Priority, StreamTag};

@@ -1,13 +1,14 @@
 //! What the ends of a transfer ask of each other's acknowledgments (ack-frequency).
 
 use netsim::{LinkConfig, MILLISECOND, SECOND, for_seeds};
-use quic_core::{Dir, TransportConfig};
+use quic_core::{AckFrequency, Dir, TransportConfig};
 use soak::{Setup, World, pattern};
 
 /// How many datagrams the client sends while the server sends it `size` bytes, if the server may ask for fewer
 /// acknowledgments or not.
 fn datagrams_for(seed: u64, link: &LinkConfig, size: usize, asks: bool) -> (u64, u64) {
-    let server = TransportConfig::new().ack_frequency(asks);
+    let wanted = if asks { AckFrequency::Requested } else { AckFrequency::Permitted };
+    let server = TransportConfig::new().ack_frequency(wanted);
     let mut world = World::with(seed, link, &Setup { server, ..Setup::default() });
     world.establish();
     let id = world.client().connection.open(Dir::Bidi).expect("credit");

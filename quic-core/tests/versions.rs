@@ -114,7 +114,7 @@ fn ends_without_a_common_version_are_told_of_both_lists() {
     assert!(offered.contains(&V1.number()) && offered.iter().any(|version| Version::is_reserved(*version)));
     assert_eq!(*accepted, Versions::new([V2]));
     let told = error.to_string();
-    assert!(told.contains("versions 2; it offers [1, "), "{told}");
+    assert!(told.ends_with("versions 2; it offers 1"), "{told}");
 }
 
 /// The first datagram of the client, which is taken off the network.

@@ -21,6 +21,7 @@ use crate::{
     mailbox::{Answered, ExchangeBox, ExchangeQueue, Next, Part, wait},
     options::{Target, WebTransportOptions, check_headers},
     pool::{self, LinkMaker},
+    reception::plain::declared,
     runtime::{self, MissingDriver},
 };
 pub use crate::{
@@ -133,11 +134,12 @@ where
     }
     let shared = ExchangeBox::new();
     let mut asking = Asking(Some(Arc::clone(&shared)));
-    let (end, declared) = (body.is_end_stream(), body.size_hint().exact());
-    let head = head(&target, options, method, headers, declared.filter(|_| !end));
+    let (end, size) = (body.is_end_stream(), body.size_hint().exact());
+    let head = head(&target, options, method, headers, size.filter(|_| !end));
+    check_length(&head.headers, if end { Some(0) } else { size })?;
     let job = ExchangeJob { head: Arc::new(head), end, shared: Arc::clone(&shared) };
     if !end {
-        means.runtime.spawn(Box::pin(write(Arc::clone(&shared), body, declared)));
+        means.runtime.spawn(Box::pin(write(Arc::clone(&shared), body, size)));
     }
     let key = pool_key(&means, &target, options);
     for _ in 0..TRIES {
@@ -197,6 +199,17 @@ fn ask(
     Ok(Some(asked))
 }
 
+/// A `content-length` of the application's own has to be that of the content, where its size is known.
+fn check_length(fields: &HeaderMap, size: Option<u64>) -> Result<(), HttpError> {
+    let told = declared(fields).map_err(|why| HttpError::Invalid(why.into()))?;
+    match (told, size) {
+        (Some(told), Some(size)) if told != size => Err(HttpError::Invalid(
+            format!("the field content-length tells {told} bytes, and the content has {size}").into(),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The head of a request: its own fields, and those of the options that it does not have.
 fn head(
     target: &Target,
@@ -205,10 +218,11 @@ fn head(
     mut headers: HeaderMap,
     length: Option<u64>,
 ) -> RequestHead {
-    for (name, value) in &options.headers {
-        if !headers.contains_key(name) {
+    let own: Vec<_> = headers.keys().cloned().collect();
+    for name in options.headers.keys().filter(|name| !own.contains(name)) {
+        options.headers.get_all(name).iter().for_each(|value| {
             headers.append(name.clone(), value.clone());
-        }
+        });
     }
     headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static("weft"));
     if let Some(length) = length {
@@ -228,7 +242,8 @@ where
         Ok(Ok(())) => return,
         Ok(Err(Problem::Body(error))) => HttpError::Body(Arc::from(error)),
         Ok(Err(Problem::TooMuch | Problem::TooLittle)) => {
-            HttpError::Invalid("the content does not have the size that its size_hint tells".into())
+            // The head has left, so the server may have processed the request.
+            HttpError::Body(Arc::from(BoxError::from("it does not have the size that its size_hint tells")))
         }
         Err(_) => HttpError::Body(Arc::from(BoxError::from("it panicked"))),
     };

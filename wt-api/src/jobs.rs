@@ -22,6 +22,7 @@ use crate::{
     mailbox::{Abandoned, ExchangeBox, SessionBox, ShardBox, lock},
     race::Race,
     reception::stats::ShardStats,
+    runtime::Presence,
     socket::DatagramSocket,
     tls,
 };
@@ -39,8 +40,9 @@ pub(crate) enum ShardCommand {
     GiveUp(Arc<Attempt>),
     /// Replace the socket of a client by this one, which is at another address.
     Rebind(Box<dyn DatagramSocket>),
-    /// No client uses the socket any more: the task ends with the last connection.
-    Release,
+    /// No client uses the socket any more: the task ends with the last connection. The command counts as a
+    /// session until its connections do.
+    Release(Presence),
     /// Accept no further connections, and let the existing ones drain (RFC 9114 §5.2). The task ends with the
     /// last one.
     GoAway,
@@ -60,7 +62,7 @@ impl Abandoned for ShardCommand {
             Self::Connections(reply) => reply.is_closed(),
             Self::Stats(reply) => reply.is_closed(),
             Self::Exchange(_, job) => job.shared.is_gone(),
-            Self::Connect(_) | Self::Join(..) | Self::GiveUp(_) | Self::Rebind(_) | Self::Release => false,
+            Self::Connect(_) | Self::Join(..) | Self::GiveUp(_) | Self::Rebind(_) | Self::Release(_) => false,
             Self::GoAway | Self::CloseSessions(_) | Self::CloseAll => false,
         }
     }
@@ -334,17 +336,22 @@ mod tests {
     use std::task::{Context, Waker};
 
     use super::*;
+    use crate::runtime::Tally;
 
     /// A driver that ends serves what arrived at the last moment, or the caller goes elsewhere.
     #[test]
     fn an_inbox_closes_while_it_is_empty_and_not_before() {
         let inbox = Inbox::new();
-        inbox.command(ShardCommand::Release);
+        let tally = Arc::new(Tally::default());
+        inbox.command(ShardCommand::Release(tally.enter()));
         assert!(!inbox.close_if_idle(), "somebody asked");
         let cx = Context::from_waker(Waker::noop());
         let (mut commands, mut woken) = (Vec::new(), Vec::new());
         inbox.take(&mut commands, &mut woken, &cx);
         assert!(inbox.close_if_idle());
-        assert!(inbox.try_command(ShardCommand::Release).is_err(), "a later command is refused");
+        assert!(
+            inbox.try_command(ShardCommand::Release(tally.enter())).is_err(),
+            "a later command is refused"
+        );
     }
 }

@@ -100,7 +100,7 @@ pub use options::{DangerousOptions, WebTransportOptions};
 pub use origin::check_origin;
 pub use parameters::ConnectionParameters;
 pub use quic_core::{
-    AddressLimits, Observer, ObserverFactory, TransportConfig, Version, Versions,
+    AckFrequency, AddressLimits, Observer, ObserverFactory, TransportConfig, Version, Versions,
     crypto::{Resumption, SessionCache, SessionCacheError, TicketKeys},
 };
 pub use reception::{

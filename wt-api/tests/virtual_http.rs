@@ -283,6 +283,104 @@ fn requests_share_a_connection_that_rests_after_them() {
     });
 }
 
+/// The server hears at once that nobody will ask again, and the program may end.
+#[test]
+fn a_client_that_is_dropped_closes_its_connections() {
+    let world = World::new(15, |builder| builder.http_service(echo));
+    let client = client_of(&world.client);
+    world.network.run(async {
+        let request = post("/", "content".to_owned());
+        let response = client.request(request).await.unwrap();
+        let server = Arc::clone(&world.server);
+        let connection = server.connections().await.pop().unwrap();
+        drop(client);
+        let waits = world.client.spawn(wt_api::wait_idle());
+        assert_eq!(read(response.into_body()).await.unwrap().0, "content", "what was asked for arrives");
+        let before = world.network.now();
+        waits.await;
+        let error = connection.closed().await;
+        assert!(error.to_string().contains("0x100") || error.to_string().contains("256"), "{error}");
+        assert!(world.network.now() - before < seconds(1), "it does not rest");
+        assert!(server.connections().await.is_empty());
+    });
+}
+
+#[test]
+fn trailers_of_empty_content_arrive() {
+    let world = World::new(16, |builder| {
+        builder.http_service(async |_| {
+            let body = http_body_util::Empty::<Bytes>::new();
+            let later = async { Some(Ok::<_, Infallible>(trailers("told"))) };
+            Response::new(http_body_util::BodyExt::with_trailers(body, later))
+        })
+    });
+    let client = client_of(&world.client);
+    world.network.run(async {
+        let response = client.get("https://server/").await.unwrap();
+        let (content, last) = read(response.into_body()).await.unwrap();
+        assert!(content.is_empty());
+        assert_eq!(last, Some(trailers("told")));
+    });
+}
+
+/// A body that tells a size which it does not have.
+struct Liar(Parts);
+
+impl http_body::Body for Liar {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(107)
+    }
+}
+
+#[test]
+fn a_size_that_is_not_that_of_the_content_is_a_fault_of_the_service() {
+    let world = World::new(17, |builder| {
+        builder.http_service(async |_| Response::new(Liar(Parts::new(vec![pattern(1, 100)], None))))
+    });
+    let client = client_of(&world.client);
+    world.network.run(async {
+        let error = match client.get("https://server/").await {
+            Ok(response) => read(response.into_body()).await.unwrap_err(),
+            Err(error) => error,
+        };
+        assert!(matches!(error, HttpError::Reset { .. }), "{error:?}");
+        let mut request = post("/", String::new());
+        request.headers_mut().insert("content-length", "5".parse().unwrap());
+        let error = client.request(request).await.unwrap_err();
+        assert!(matches!(error, HttpError::Invalid(_)), "{error:?}");
+    });
+}
+
+/// A hint before each of many small responses is no flood.
+#[test]
+fn many_requests_with_interim_responses_are_answered() {
+    let world = World::new(18, |builder| {
+        builder.http_service(async |request: Request<IncomingBody>| {
+            let hints = request.extensions().get::<Informational>().unwrap();
+            let mut hint = http::Response::new(());
+            *hint.status_mut() = StatusCode::EARLY_HINTS;
+            hints.send(hint).unwrap();
+            status(204)
+        })
+    });
+    let client = client_of(&world.client);
+    world.network.run(async {
+        for _ in 0..2_000 {
+            assert_eq!(client.get("https://server/").await.unwrap().status(), 204);
+        }
+    });
+}
+
 #[test]
 fn requests_beyond_the_streams_of_a_server_wait_for_one() {
     let world = World::new(6, |builder| {

@@ -30,8 +30,10 @@ use crate::{
 /// payload.
 const READ_AHEAD: usize = 2048;
 
-/// An interim response costs as much as this many frames without effect.
+/// An interim response costs as much as this many frames without effect, beyond those of [`INTERIM_FREE`].
 const INTERIM_COST: u64 = 16;
+/// How many interim responses to a request cost nothing. This end has asked, and 100 and 103 are usual.
+const INTERIM_FREE: u8 = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -73,6 +75,8 @@ pub(super) struct Request {
     connect: bool,
     /// The request was a HEAD.
     head_only: bool,
+    /// Interim responses so far, up to [`INTERIM_FREE`].
+    interims: u8,
     /// The layer above knows the stream.
     pub(super) announced: bool,
     /// The code of a `STOP_SENDING` that arrived before the layer above knew the stream.
@@ -97,6 +101,7 @@ impl Request {
             blocked: false,
             ended: false,
             declared: None,
+            interims: 0,
             content: 0,
             connect: false,
             head_only: false,
@@ -382,7 +387,11 @@ impl Request {
         let informational = status.is_informational();
         if informational {
             // Any number may come (RFC 9114 §4.1), and each makes an event.
-            shared.idle.count(INTERIM_COST, shared.now)?;
+            if self.interims < INTERIM_FREE {
+                self.interims += 1;
+            } else {
+                shared.idle.count(INTERIM_COST, shared.now)?;
+            }
         } else {
             self.phase = if self.connect && status.is_success() { Phase::Tunnel } else { Phase::Body };
             // RFC 9110 §8.6: in a response to HEAD, the length is that of the response to a GET.

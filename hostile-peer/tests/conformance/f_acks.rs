@@ -1,7 +1,7 @@
 //! Table F: acknowledgments.
 
 use heap_meter::Measure;
-use quic_core::frame::Frames;
+use quic_core::{AckFrequency, frame::Frames};
 
 use crate::common::*;
 
@@ -105,7 +105,7 @@ both_sides! {
     /// ack-frequency §3: an endpoint that offered nothing knows neither frame.
     fn ack_frequency_frames_though_not_offered(side) {
         for (frame, kind) in [(wire::ints(&[0xaf, 0, 1, 25_000, 1]), 0xaf), (vec![0x1f], 0x1f)] {
-            let transport = TransportConfig::new().ack_frequency(false);
+            let transport = TransportConfig::new().ack_frequency(AckFrequency::Off);
             let options = Options { transport, ..Options::default() };
             let mut w = World::with(side, Stage::Confirmed, options);
             w.send(Space::Data, frame.clone());

@@ -21,13 +21,13 @@ const REORDERING: u64 = 3;
 
 /// A request to the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Wish {
+struct Request {
     /// How many ack-eliciting packets the peer may leave without an acknowledgment.
     threshold: u64,
     delay: Duration,
 }
 
-impl Wish {
+impl Request {
     fn reordering(&self) -> u64 {
         if self.threshold > 1 { REORDERING } else { 1 }
     }
@@ -39,20 +39,20 @@ pub(crate) struct AckRequests {
     /// The shortest delay that the peer accepts; `None` if it takes no requests.
     least: Option<Duration>,
     /// What the peer does without any request. Its parameter gives the delay.
-    usual: Wish,
+    usual: Request,
     /// What the peer has acknowledged.
-    agreed: Wish,
+    agreed: Request,
     /// The last request, if it was sent and neither acknowledged nor lost. There is one at a time.
-    in_flight: Option<Wish>,
+    in_flight: Option<Request>,
     /// The request to send.
-    wanted: Option<Wish>,
+    wanted: Option<Request>,
     /// How many requests were sent.
     sent: u64,
 }
 
 impl Default for AckRequests {
     fn default() -> Self {
-        let usual = Wish { threshold: 1, delay: Duration::from_millis(25) };
+        let usual = Request { threshold: 1, delay: Duration::from_millis(25) };
         Self { least: None, usual, agreed: usual, in_flight: None, wanted: None, sent: 0 }
     }
 }
@@ -69,7 +69,7 @@ impl AckRequests {
     /// How long the peer may delay acknowledgments at most: the request that it has acknowledged counts, or one that
     /// is in flight if that asks for longer (ack-frequency §7).
     pub(crate) fn max_delay(&self) -> Duration {
-        self.in_flight.map_or(self.agreed.delay, |wish| wish.delay.max(self.agreed.delay))
+        self.in_flight.map_or(self.agreed.delay, |request| request.delay.max(self.agreed.delay))
     }
 
     /// Whether the peer takes ACK_FREQUENCY and IMMEDIATE_ACK frames.
@@ -83,16 +83,17 @@ impl AckRequests {
         let Some(least) = self.least.filter(|_| self.in_flight.is_none()) else { return };
         let packets = window / datagram_size.max(1) as u64;
         let threshold = (packets / PER_WINDOW).clamp(1, MOST);
-        let wish = if threshold == 1 {
+        let request = if threshold == 1 {
             self.usual
         } else {
             // The parameters allow no range in which the least exceeds the most.
-            Wish { threshold, delay: (smoothed_rtt / SHARE).clamp(least, self.usual.delay) }
+            Request { threshold, delay: (smoothed_rtt / SHARE).clamp(least, self.usual.delay) }
         };
         let now = self.agreed;
-        let differs = wish.threshold >= 2 * now.threshold || 2 * wish.threshold <= now.threshold;
-        let drifts = wish.delay >= 2 * now.delay || 2 * wish.delay <= now.delay;
-        self.wanted = (differs || threshold > 1 && drifts).then_some(wish).filter(|wish| *wish != now);
+        let differs = request.threshold >= 2 * now.threshold || 2 * request.threshold <= now.threshold;
+        let drifts = request.delay >= 2 * now.delay || 2 * request.delay <= now.delay;
+        self.wanted =
+            (differs || threshold > 1 && drifts).then_some(request).filter(|request| *request != now);
     }
 
     pub(crate) fn wants(&self) -> bool {
@@ -100,12 +101,12 @@ impl AckRequests {
     }
 
     pub(crate) fn write(&mut self, w: &mut FrameWriter<'_>) {
-        let Some(wish) = self.wanted else { return };
+        let Some(request) = self.wanted else { return };
         let frame = Frame::AckFrequency {
             sequence: self.sent,
-            threshold: wish.threshold,
-            max_ack_delay: u64::try_from(wish.delay.as_micros()).unwrap_or(u64::MAX),
-            reordering: wish.reordering(),
+            threshold: request.threshold,
+            max_ack_delay: u64::try_from(request.delay.as_micros()).unwrap_or(u64::MAX),
+            reordering: request.reordering(),
         };
         if w.frame(&frame, Receipt::AckFrequency(self.sent)) {
             self.sent += 1;
@@ -116,9 +117,9 @@ impl AckRequests {
     /// The peer has acknowledged the request of this sequence number.
     pub(crate) fn on_acked(&mut self, sequence: u64) {
         if self.is_last(sequence)
-            && let Some(wish) = self.in_flight.take()
+            && let Some(request) = self.in_flight.take()
         {
-            self.agreed = wish;
+            self.agreed = request;
         }
     }
 

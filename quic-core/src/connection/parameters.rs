@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     base::Entropy,
     cids::ACTIVE_LIMIT,
-    config::TransportConfig,
+    config::{AckFrequency, TransportConfig},
     ids::ConnectionId,
     params::{TransportParameters, VersionInformation},
     version::Version,
@@ -21,7 +21,7 @@ const LEAST_ACK_DELAY: Duration = Duration::from_millis(1);
 pub(super) fn least_ack_delay(config: &TransportConfig) -> Option<Duration> {
     // The longest delay is told in whole milliseconds, and this one may not exceed it.
     let whole = Duration::from_millis(u64::try_from(config.max_ack_delay.as_millis()).unwrap_or(u64::MAX));
-    config.ack_frequency.then(|| LEAST_ACK_DELAY.min(whole))
+    (config.ack_frequency != AckFrequency::Off).then(|| LEAST_ACK_DELAY.min(whole))
 }
 
 /// What this end tells its peer. A client offers its versions; a server adds its own once it has chosen one.

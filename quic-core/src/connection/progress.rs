@@ -3,6 +3,7 @@
 use super::{Connection, close::Failure, zero_rtt::peer_limits};
 use crate::{
     base::Timestamp,
+    config::AckFrequency,
     event::{EarlyData, Event},
     handshake::{Progress, check_connection_ids},
     ids::{Level, Space},
@@ -65,7 +66,7 @@ impl Connection {
             self.settle_early_data(&parameters, now)?;
         }
         self.life.negotiate_idle_timeout(parameters.max_idle_timeout);
-        let least = parameters.min_ack_delay.filter(|_| self.config.ack_frequency);
+        let least = parameters.min_ack_delay.filter(|_| self.config.ack_frequency == AckFrequency::Requested);
         self.requests.set_peer(parameters.max_ack_delay, least);
         let limits = peer_limits(&parameters);
         self.streams.set_peer_limits(limits, &mut self.schedule, &mut self.out.events);

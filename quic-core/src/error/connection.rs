@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{TransportErrorCode, Violation};
-use crate::version::Versions;
+use crate::version::{Version, Versions};
 
 /// The contents of a CONNECTION_CLOSE frame (RFC 9000 §19.19).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +102,10 @@ pub enum ConnectionError {
     )]
     NoViablePath,
     /// The server accepts none of this client's versions (RFC 9368 §2.1).
-    #[error("the server accepts none of the QUIC versions {accepted}; it offers {offered:x?}")]
+    #[error(
+        "the server accepts none of the QUIC versions {accepted}; it offers {}",
+        Version::listed(offered)
+    )]
     VersionMismatch {
         /// The versions that the server offers (RFC 9000 §6).
         offered: Arc<[u32]>,

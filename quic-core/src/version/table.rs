@@ -156,6 +156,21 @@ impl Version {
     }
 }
 
+impl Version {
+    /// Version numbers as people read them: those of this stack by their names, without reserved ones, which
+    /// stand for no version (RFC 9000 §15).
+    pub(crate) fn listed(numbers: &[u32]) -> String {
+        let real = numbers.iter().filter(|number| !Self::is_reserved(**number));
+        let names: Vec<String> = real
+            .map(|number| match Self::from_number(*number) {
+                Some(version) => version.to_string(),
+                None => format!("{number:#x}"),
+            })
+            .collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    }
+}
+
 impl std::fmt::Display for Version {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.ordinal())
@@ -187,5 +202,12 @@ mod tests {
             assert!(Version::is_reserved(number) && Version::from_number(number).is_none(), "{number:#x}");
         }
         assert_eq!(Version::from_number(0), None);
+    }
+
+    #[test]
+    fn numbers_are_listed_by_names_and_without_reserved_ones() {
+        let numbers = [Version::V2.number(), 0x1a2a_3a4a, 1, 0xff00_001d];
+        assert_eq!(Version::listed(&numbers), "2, 1, 0xff00001d");
+        assert_eq!(Version::listed(&[0x1a2a_3a4a]), "none");
     }
 }

@@ -23,13 +23,13 @@ impl fmt::Debug for Resolver {
     }
 }
 
-/// A reference to sockets. Dropping the last clone releases them.
+/// A reference to sockets, and the runtime that drives them. Dropping the last clone releases them.
 #[derive(Debug)]
-struct Lease(Arc<Sockets>);
+struct Lease(Arc<Sockets>, RuntimeHandle);
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.0.release();
+        self.0.release(&self.1);
     }
 }
 
@@ -68,7 +68,7 @@ impl Means {
         resolver: Option<Resolver>,
         sessions: SessionCache,
     ) -> Self {
-        let lease = Some(Arc::new(Lease(Arc::clone(&sockets))));
+        let lease = Some(Arc::new(Lease(Arc::clone(&sockets), Arc::clone(&runtime))));
         let memory = Some(Arc::new(Memory { sessions, trusted: Trusted::default() }));
         Self { runtime, sockets, resolver, memory, _lease: lease }
     }

@@ -231,15 +231,17 @@ impl Sockets {
         inbox
     }
 
-    /// No more connections will be requested: the sockets are closed with the last one.
-    pub(crate) fn release(&self) {
+    /// No more connections will be requested: the sockets are closed with the last one, and connections that
+    /// wait for further use are closed now.
+    pub(crate) fn release(&self, runtime: &RuntimeHandle) {
+        let release = |inbox: &Arc<Inbox>| inbox.command(ShardCommand::Release(runtime.tally().enter()));
         for door in lock(&self.doors).iter() {
             match door {
                 Door::Any(inbox) => {
-                    inbox.iter().for_each(|inbox| inbox.command(ShardCommand::Release));
+                    inbox.iter().for_each(release);
                 }
                 Door::Fixed(inboxes) if !self.of_server => {
-                    inboxes.iter().for_each(|inbox| inbox.command(ShardCommand::Release));
+                    inboxes.iter().for_each(release);
                 }
                 Door::Fixed(_) | Door::Shut => {}
             }

@@ -467,7 +467,7 @@ impl Conn {
     /// is idle.
     pub(super) fn note_presence(&mut self) {
         let shared = self.pooled().is_some() || self.link().is_some_and(|link| link.is_kept());
-        let rests = self.is_server() || (self.started && shared);
+        let rests = self.is_server() || (self.started && shared && !self.released);
         if self.table.is_empty() && (self.said_all || rests) {
             self.presence = None;
         } else if self.presence.is_none() && !self.table.is_empty() {

@@ -115,7 +115,13 @@ impl Shard {
                 }
             }
             ShardCommand::Rebind(socket) => self.rebind(socket, now),
-            ShardCommand::Release => self.kept = false,
+            ShardCommand::Release(_presence) => {
+                self.kept = false;
+                for index in 0..self.connections.len() {
+                    self.touch(index);
+                    self.enter(index, now, Conn::release);
+                }
+            }
             ShardCommand::Stats(reply) => self.surveys.ask(reply),
             ShardCommand::Connections(reply) => {
                 let entry = self.accepted().filter(|connection| !connection.is_over());
@@ -380,7 +386,7 @@ impl Drop for Shard {
                     let cause = self.server.as_ref().map_or(ErrorCause::RuntimeGone, |_| ended_with_server());
                     quietly(|| connect.race.fail(connect.attempt.remote, cause));
                 }
-                ShardCommand::GiveUp(_) | ShardCommand::Rebind(_) | ShardCommand::Release => {}
+                ShardCommand::GiveUp(_) | ShardCommand::Rebind(_) | ShardCommand::Release(_) => {}
                 // Callers that wait for a reply learn that there is none.
                 ShardCommand::GoAway | ShardCommand::CloseSessions(_) | ShardCommand::CloseAll => {}
                 ShardCommand::Connections(_) | ShardCommand::Stats(_) => {}

@@ -99,8 +99,27 @@ impl Conn {
     /// A shared connection has no session or request left: it waits for the next one.
     pub(super) fn rest(&mut self) {
         let now = self.stack.now;
-        if self.is_resting() {
+        if !self.is_resting() {
+            return;
+        }
+        if self.released {
+            self.part_unused();
+        } else {
             self.rest_until = Some(now + REST);
+        }
+    }
+
+    /// The client is gone: nobody can join a shared connection any more, so it ends with what is on it.
+    pub(super) fn release(&mut self) {
+        let shared = self.pooled().is_some() || self.link().is_some();
+        if !shared || self.said_all {
+            return;
+        }
+        self.released = true;
+        self.presence.get_or_insert_with(|| self.runtime.tally().enter());
+        if self.started {
+            self.leave_pool();
+            self.rest();
         }
     }
 

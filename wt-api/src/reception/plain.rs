@@ -30,12 +30,14 @@ struct Sound {
 }
 
 /// Checks the head of a response to a request with this method against the rules of HTTP. `size` is the exact
-/// size of its content, if that is known. The error says what is wrong.
+/// size of its content, if that is known, and `ended` whether neither content nor trailers will come. The error
+/// says what is wrong.
 fn check(
     method: &Method,
     status: StatusCode,
     fields: &mut HeaderMap,
     size: Option<u64>,
+    ended: bool,
 ) -> Result<Sound, &'static str> {
     if !(200..=599).contains(&status.as_u16()) {
         return Err("the status is none of a final response, 200 to 599");
@@ -46,7 +48,14 @@ fn check(
     if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
         fields.remove(header::CONTENT_LENGTH);
     }
-    if bodiless.contains(&status) || method == Method::HEAD {
+    if bodiless.contains(&status) {
+        return Ok(Sound { bodiless: true, declared: None });
+    }
+    if method == Method::HEAD {
+        // RFC 9110 §8.6: the length that the response to GET would have. Empty content may stand for any.
+        if let (None, Some(size @ 1..)) = (told, size) {
+            fields.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
+        }
         return Ok(Sound { bodiless: true, declared: None });
     }
     if let (Some(told), Some(size)) = (told, size)
@@ -57,11 +66,11 @@ fn check(
     if let (None, Some(size)) = (told, size) {
         fields.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
     }
-    Ok(Sound { bodiless: size == Some(0), declared: told })
+    Ok(Sound { bodiless: ended, declared: told.or(size) })
 }
 
 /// The length in the fields.
-fn declared(fields: &HeaderMap) -> Result<Option<u64>, &'static str> {
+pub(crate) fn declared(fields: &HeaderMap) -> Result<Option<u64>, &'static str> {
     let mut told = None;
     for value in fields.get_all(header::CONTENT_LENGTH) {
         let digits = value.as_bytes();
@@ -188,7 +197,8 @@ async fn answer(
     let response: Response<Body> = service.call(request).await;
     let (mut parts, body) = response.into_parts();
     let size = http_body::Body::size_hint(&body).exact();
-    match check(&method, parts.status, &mut parts.headers, size) {
+    let ended = http_body::Body::is_end_stream(&body);
+    match check(&method, parts.status, &mut parts.headers, size, ended) {
         Ok(Sound { bodiless, declared }) => {
             let head = ResponseHead::new(parts.status).with_headers(parts.headers);
             *answered = true;
@@ -219,8 +229,10 @@ mod tests {
             fields.append(header::CONTENT_LENGTH, length.parse().unwrap());
         }
         let status = StatusCode::from_u16(status).unwrap();
-        let size = http_body::Body::size_hint(&Body::from(body.to_owned())).exact();
-        (check(method, status, &mut fields, size), fields)
+        let body = Body::from(body.to_owned());
+        let size = http_body::Body::size_hint(&body).exact();
+        let ended = http_body::Body::is_end_stream(&body);
+        (check(method, status, &mut fields, size, ended), fields)
     }
 
     #[test]
@@ -246,6 +258,8 @@ mod tests {
             assert!(told.unwrap_or_default().contains(problem.unwrap_or_default()), "{told:?}");
         }
         assert!(checked(200, &["9"], "", &Method::HEAD).0.is_ok());
+        let (_, fields) = checked(200, &[], "12345", &Method::HEAD);
+        assert_eq!(fields[header::CONTENT_LENGTH], "5", "as for GET");
     }
 
     #[test]
@@ -266,7 +280,7 @@ mod tests {
     fn the_length_of_content_whose_size_is_unknown_is_checked_as_it_is_made() {
         let mut fields = HeaderMap::new();
         fields.insert(header::CONTENT_LENGTH, "9".parse().unwrap());
-        let sound = check(&Method::GET, StatusCode::OK, &mut fields, None);
+        let sound = check(&Method::GET, StatusCode::OK, &mut fields, None, false);
         assert_eq!(sound, Ok(Sound { bodiless: false, declared: Some(9) }));
     }
 

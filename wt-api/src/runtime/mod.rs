@@ -38,6 +38,10 @@ pub(crate) fn current() -> Option<RuntimeHandle> {
 /// were sent and acknowledged, or given up after a few seconds. A client program that closes its sessions and
 /// returns from `main` without this may lose these messages.
 ///
+/// It also waits for the connections of each [`Client`](crate::Client) whose last clone was dropped, which are
+/// closed once their requests have ended. A program that drops its client and waits here leaves its servers
+/// with no connection that they would have to keep until it times out.
+///
 /// If nobody closes a session, it ends when its last handle is dropped. Each of its streams is a handle, so a
 /// stream that a task keeps makes this wait for ever. Returns at once if there is no session or no runtime.
 /// It also returns if it is awaited on another runtime and the sessions' runtime shuts down. Cancel safe.

@@ -7,7 +7,6 @@ mod progress;
 mod sink;
 
 use std::{
-    cell::RefCell,
     fs::File,
     path::{Path, PathBuf},
     time::Duration,
@@ -39,48 +38,20 @@ pub(crate) async fn run(args: &Get, json: bool) -> Result<Exit, Ended> {
     if args.output.len() > args.urls.len() {
         return Err(Ended::new(Exit::Usage, "--output is given more often than there are URLs"));
     }
+    if args.urls.len() > 1 && args.upload.as_deref() == Some(Path::new("-")) {
+        return Err(Ended::new(Exit::Usage, "standard input can be sent to one URL alone"));
+    }
     if let Some(file) = named_twice(&args.output) {
         return Err(Ended::new(Exit::Usage, format!("--output names {} twice", file.display())));
     }
     let client = Client::builder().options(options(args)?).build();
     let client = client.map_err(|error| Ended::new(Exit::Failure, error))?;
-    let asker = Asker { client, connections: RefCell::default() };
     let apart = args.output.len() == args.urls.len() && args.output.iter().all(|file| file != Path::new("-"));
-    let ended = if apart { at_once(&asker, args, json).await } else { in_turn(&asker, args, json).await };
-    asker.close().await;
+    let ended = if apart { at_once(&client, args, json).await } else { in_turn(&client, args, json).await };
+    // The server hears that nobody will ask again, and logs are whole.
+    drop(client);
+    wt_api::wait_idle().await;
     ended
-}
-
-/// `H3_NO_ERROR` (RFC 9114 §8.1).
-const NO_ERROR: u64 = 0x100;
-
-/// A client, and the connections that answered.
-struct Asker {
-    client: Client,
-    connections: RefCell<Vec<Connection>>,
-}
-
-impl Asker {
-    fn note(&self, connection: Option<&Connection>) {
-        let mut known = self.connections.borrow_mut();
-        if let Some(connection) = connection
-            && known.iter().all(|other| other.id() != connection.id())
-        {
-            known.push(connection.clone());
-        }
-    }
-
-    /// Closes the connections, so that servers need not wait for their idle timeouts and logs are whole.
-    async fn close(self) {
-        let connections = self.connections.take();
-        for connection in &connections {
-            connection.close(NO_ERROR, "");
-        }
-        for connection in &connections {
-            connection.closed().await;
-        }
-        wt_api::wait_idle().await;
-    }
 }
 
 /// A file that two responses would write to. Several may go to standard output, or to a device.
@@ -95,10 +66,10 @@ fn named_twice(files: &[PathBuf]) -> Option<&PathBuf> {
 }
 
 /// One request after the other, so that what they write is in order.
-async fn in_turn(asker: &Asker, args: &Get, json: bool) -> Result<Exit, Ended> {
+async fn in_turn(client: &Client, args: &Get, json: bool) -> Result<Exit, Ended> {
     for index in 0..args.urls.len() {
         // A reader that has seen enough wants no more of them.
-        if !one(asker, args, index, json).await? {
+        if !one(client, args, index, json).await? {
             break;
         }
     }
@@ -106,8 +77,9 @@ async fn in_turn(asker: &Asker, args: &Get, json: bool) -> Result<Exit, Ended> {
 }
 
 /// All requests at once. When all have ended, every error is told; the first one is the command's.
-async fn at_once(asker: &Asker, args: &Get, json: bool) -> Result<Exit, Ended> {
-    let mut all: Vec<_> = (0..args.urls.len()).map(|index| Box::pin(one(asker, args, index, json))).collect();
+async fn at_once(client: &Client, args: &Get, json: bool) -> Result<Exit, Ended> {
+    let mut all: Vec<_> =
+        (0..args.urls.len()).map(|index| Box::pin(one(client, args, index, json))).collect();
     let mut errors = Vec::new();
     let mut left: Vec<bool> = vec![true; all.len()];
     std::future::poll_fn(|cx| {
@@ -139,13 +111,12 @@ fn tell_all(errors: Vec<Ended>, json: bool) -> Result<Exit, Ended> {
 }
 
 /// Sends the request for one URL, and writes the response. False: nobody reads standard output any more.
-async fn one(asker: &Asker, args: &Get, index: usize, json: bool) -> Result<bool, Ended> {
+async fn one(client: &Client, args: &Get, index: usize, json: bool) -> Result<bool, Ended> {
     let url = args.urls.get(index).map_or("", String::as_str);
     let began = Instant::now();
     let asked = request(args, url)?;
-    let response = asker.client.request(asked).await.map_err(|error| failed(&error, args, url))?;
+    let response = client.request(asked).await.map_err(|error| failed(&error, args, url))?;
     let (parts, body) = response.into_parts();
-    asker.note(parts.extensions.get::<Connection>());
     if args.head && !json {
         output::say(&head_text(parts.status, &parts.headers));
     }
@@ -228,8 +199,17 @@ fn request(args: &Get, url: &str) -> Result<Request<Body>, Ended> {
         (None, Some(file)) => {
             let unread = |error| Ended::new(Exit::Usage, format!("cannot read {}: {error}", file.display()));
             let opened = File::open(file).map_err(unread)?;
-            let size = opened.metadata().map_err(unread)?.len();
-            (Method::PUT, Body::new(Content::new(opened, 0, size)))
+            let about = opened.metadata().map_err(unread)?;
+            if about.is_dir() {
+                return Err(Ended::new(Exit::Usage, format!("{} is a directory", file.display())));
+            }
+            // Only a file of the disk knows its size: pipes and files of /proc say 0.
+            let body = if about.is_file() && about.len() > 0 {
+                Body::new(Content::new(opened, 0, about.len()))
+            } else {
+                Body::new(Input::new(tokio::fs::File::from_std(opened)))
+            };
+            (Method::PUT, body)
         }
         (None, None) if args.head => (Method::HEAD, Body::empty()),
         (None, None) => (Method::GET, Body::empty()),

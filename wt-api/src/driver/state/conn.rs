@@ -45,6 +45,8 @@ pub(crate) struct Conn {
     pub(crate) http: Exchanges,
     /// Until when a connection that sessions may share stays open without one.
     pub(crate) rest_until: Option<Timestamp>,
+    /// Whether the client is gone for which the connection waits for further use.
+    pub(crate) released: bool,
     /// Sessions that joined an idle connection. The peer has to show that it is still there.
     pub(crate) doubts: VecDeque<Doubt>,
     /// Whether the handshake is complete and, at a client, this connection has won the race.
@@ -146,6 +148,7 @@ impl Conn {
             streams: StreamMap::default(),
             http: Exchanges::default(),
             rest_until: None,
+            released: false,
             doubts: VecDeque::new(),
             started: false,
             parting: None,
