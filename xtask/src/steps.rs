@@ -105,7 +105,8 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
         outside::check_for("x86_64-pc-windows-gnu", &root(), &outside_folder(), cargo)
     });
     all.step("unit, property, vector, simulation and documentation tests", || {
-        run(&mut cargo(&["test", "--locked", "--workspace"]))
+        // All that fail are told, not only those of the first package.
+        run(&mut cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]))
     });
     all.step("simulated networks: 2,000 transfers, 10,000 handshakes, lost datagrams", simulated_networks);
     all.step("fuzz corpora", || run(&mut fuzz_command(&["--replay".to_owned()])));

@@ -17,6 +17,18 @@ pub(crate) fn owner_alone(options: &mut std::fs::OpenOptions) {
     let _ = options;
 }
 
+/// Makes a symbolic link. False on systems other than Unix, which have none for everybody.
+#[cfg(test)]
+pub(crate) fn symbolic_link(target: &std::path::Path, place: &std::path::Path) -> std::io::Result<bool> {
+    #[cfg(unix)]
+    return std::os::unix::fs::symlink(target, place).map(|()| true);
+    #[cfg(not(unix))]
+    {
+        let _ = (target, place);
+        Ok(false)
+    }
+}
+
 /// Forbids fragmenting datagrams that a socket sends to this address, as QUIC requires (RFC 9000 §14). On
 /// systems other than Linux, the system decides.
 pub(crate) fn forbid_fragments(
