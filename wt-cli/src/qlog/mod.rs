@@ -20,6 +20,11 @@ use crate::{
 use file::File;
 
 pub(crate) fn run(args: &QlogFiles, json: bool) -> Result<Exit, Ended> {
+    // Links and other spellings of a log's path lead to the same file.
+    let page = args.html.as_deref().and_then(|page| page.canonicalize().ok());
+    if page.is_some() && args.files.iter().any(|file| file.canonicalize().ok() == page) {
+        return Err(Ended::new(Exit::Usage, "the page of --html would replace a log: give it another name"));
+    }
     let mut files = Vec::new();
     for path in &args.files {
         let name = path.display().to_string();

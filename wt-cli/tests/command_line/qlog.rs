@@ -80,6 +80,12 @@ fn what_is_no_qlog_is_told() {
     assert!(text(&out.stderr).contains("has no event of qlog"), "{}", text(&out.stderr));
     let out = output(&["qlog", folder.join("missing").to_str().expect("text")], b"");
     assert_eq!(code(&out), Some(2));
+    // A page does not replace the log that it is made of.
+    let other_spelling = folder.join(".").join("a.sqlog");
+    let out = output(&["qlog", name, "--html", other_spelling.to_str().expect("text")], b"");
+    assert_eq!(code(&out), Some(2));
+    assert!(text(&out.stderr).contains("give it another name"), "{}", text(&out.stderr));
+    assert!(fs::read_to_string(&file).expect("still there").contains("nothing"));
     // A directory that cannot be made is told before anything is tried.
     let under_a_file = format!("{name}/logs");
     let status = weft(&["connect", "https://localhost:1/", "--qlog", &under_a_file])

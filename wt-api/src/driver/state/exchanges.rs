@@ -15,37 +15,40 @@ use crate::{
     mailbox::{ExchangeBox, Part, RecvBox, Tickets},
 };
 
-/// What a request costs that waits, or a message that is not acknowledged, beside text, fields and content, in bytes.
+/// The cost of a waiting request, or of a message that is not acknowledged, besides its text, fields and content, in
+/// bytes.
 pub(crate) const EXCHANGE: usize = 256;
-/// So many messages are made at once however much they hold, unless memory is short: a large one that its peer takes slowly, or
-/// has paused, is not to hold up all others. And so many tasks may be making something that is not counted yet.
+/// How many messages may be made at once however much they hold, unless memory is short. A large one whose peer is
+/// slow or has paused must not hold up the others. It is also how many tasks may be making something that is not
+/// counted yet.
 const TOGETHER: usize = 8;
-/// A message that has had a piece of this size, in bytes, goes on however much the others hold: that is counted.
+/// A message with a piece of at least this size, in bytes, goes on however much the others hold: its pieces are
+/// counted one by one.
 const LARGE: usize = 64 << 10;
 
 /// All exchanges of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Exchanges {
     pub(crate) all: BTreeMap<StreamId, Exchange>,
-    /// Requests of which the application has not heard, in their order (server).
+    /// A server's requests that the application does not know yet, oldest first.
     pub(crate) waiting: VecDeque<StreamId>,
-    /// What their heads cost.
+    /// The cost of their heads, in bytes.
     pub(crate) heads: usize,
-    /// Requests for which there is no stream (client).
+    /// A client's requests that have no stream yet.
     pub(crate) unopened: VecDeque<ExchangeJob>,
-    /// Exchanges whose message may be able to go on.
+    /// Exchanges whose message may go on.
     pub(crate) ready: VecDeque<StreamId>,
-    /// Those whose writers were not granted their next piece, for want of room.
+    /// Exchanges whose writers wait for room for their next piece.
     pub(crate) parked: VecDeque<StreamId>,
-    /// What each message costs until it is acknowledged.
+    /// The cost of each message until it is acknowledged, in bytes.
     pub(crate) costs: StreamMap<usize>,
-    /// The sum.
+    /// The sum of these costs.
     pub(crate) held: usize,
-    /// How large pieces were of late, in bytes.
+    /// The size of recent pieces, in bytes.
     pub(crate) typical: usize,
     /// Tasks that make something that is not counted yet.
     pub(crate) tickets: Arc<Tickets>,
-    /// When contents that stand still are looked for.
+    /// When to look for contents that make no progress.
     pub(crate) check_at: Option<Timestamp>,
 }
 
@@ -55,10 +58,10 @@ pub(crate) struct Exchange {
     pub(crate) shared: Arc<ExchangeBox>,
     /// The content that arrives; `None` once it is over, or nobody reads it.
     pub(crate) body: Option<Arc<RecvBox>>,
-    /// The head of a request of which the application has not heard, and what that costs (server).
+    /// At a server, the head of a request that the application does not know yet, and its cost in bytes.
     pub(crate) waiting: Option<(Box<RequestHead>, usize)>,
     pub(crate) message: Outgoing,
-    /// How much content the application had read when contents that stand still were looked for.
+    /// How much content the application had read at the last look.
     pub(crate) read: Option<u64>,
 }
 
@@ -71,15 +74,15 @@ pub(crate) struct Outgoing {
     pub(crate) parts: VecDeque<Part>,
     /// The largest piece so far.
     pub(crate) largest: usize,
-    /// In the queue of those that may go on, or parked.
+    /// Whether it is in the queue of those that may go on, or parked.
     pub(crate) queued: bool,
-    /// The writer may make its next piece.
+    /// Whether the writer may make its next piece.
     pub(crate) granted: bool,
-    /// HTTP/3 has taken its end, or it was given up.
+    /// Whether HTTP/3 has taken its end, or it was given up.
     pub(crate) over: bool,
 }
 
-/// The end of a content whose exchange has the reason.
+/// The error of content that ended early; the exchange knows the reason as well.
 pub(crate) fn failed(text: &str) -> WebTransportError {
     WebTransportError::session(ErrorCause::Http(text.into()))
 }
@@ -90,24 +93,24 @@ impl Exchange {
         Self { shared, body: Some(body), waiting: None, message, read: None }
     }
 
-    /// Nothing arrives and nothing leaves any more.
+    /// Whether nothing more arrives or leaves.
     pub(crate) fn is_over(&self) -> bool {
         self.body.is_none() && self.message.over
     }
 }
 
 impl Exchanges {
-    /// There is no exchange, and every message is acknowledged.
+    /// Whether there is no exchange, and every message is acknowledged.
     pub(crate) fn is_idle(&self) -> bool {
         self.all.is_empty() && self.costs.is_empty() && self.unopened.is_empty()
     }
 
-    /// What the application gave and the peer has not acknowledged, in bytes.
+    /// How much the application gave that the peer has not acknowledged, in bytes.
     pub(crate) fn held(&self) -> usize {
         self.held
     }
 
-    /// What the heads of requests that wait cost, in bytes.
+    /// The cost of the heads of waiting requests, in bytes.
     pub(crate) fn heads(&self) -> usize {
         self.heads
     }
@@ -117,7 +120,7 @@ impl Exchanges {
         self.held += bytes;
     }
 
-    /// A message is acknowledged, or its stream is given up; false if there was none.
+    /// A message is acknowledged, or its stream is given up. Returns false if there was none.
     pub(crate) fn release(&mut self, stream: StreamId) -> bool {
         let Some(bytes) = self.costs.remove(&stream) else { return false };
         self.held -= bytes;
@@ -158,31 +161,31 @@ impl Exchanges {
         }
     }
 
-    /// A piece has come: tasks that make something are expected to make as much.
+    /// Notes the size of a piece. Tasks are expected to make pieces of that size.
     pub(crate) fn learn(&mut self, piece: usize) {
         self.typical = piece.max(self.typical - self.typical / 8);
     }
 
-    /// Whether what is held, and what tasks may be making, is within the connection's room.
+    /// Whether the connection has room for more than it holds and than tasks are expected to make.
     fn has_room(&self, quic: &quic_core::Connection) -> bool {
         let room = quic.send_room_above();
         self.held < room
             && self.tickets.permit(|out| self.held.saturating_add(out.saturating_mul(self.typical)) < room)
     }
 
-    /// Whether one more task may make something that is not counted yet. Where memory is short, one after the other.
+    /// Whether one more task may make something that is not counted yet. While memory is short, one at a time may.
     fn has_ticket(&self, quic: &quic_core::Connection) -> bool {
         let most = if quic.is_memory_short() { 1 } else { TOGETHER };
         self.tickets.permit(|out| out < most)
     }
 
-    /// Whether the application may hear of one more request. Where memory is short, responses are made one by one.
+    /// Whether the application may get one more request. While memory is short, responses are made one by one.
     pub(crate) fn may_begin(&self, quic: &quic_core::Connection) -> bool {
         let room = self.has_room(quic) || (self.costs.len() < TOGETHER && !quic.is_memory_short());
         room && self.has_ticket(quic)
     }
 
-    /// Whether a writer may make its next piece. The oldest message always may, so that one goes on.
+    /// Whether a writer may make its next piece. The oldest message always may, so that at least one goes on.
     pub(crate) fn may_go_on(&self, stream: StreamId, largest: usize, quic: &quic_core::Connection) -> bool {
         let unfinished =
             |(_, exchange): &(&StreamId, &Exchange)| !exchange.message.over && exchange.waiting.is_none();
